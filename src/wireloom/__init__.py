@@ -1,0 +1,1 @@
+"""Wireloom: the wiring of a neural network as a value."""

@@ -1,0 +1,15 @@
+"""What every room needs: errors, files written whole, keyed random streams."""
+
+from wireloom.base.errors import InvalidValue, WireloomError, nearest
+from wireloom.base.files import write_whole
+from wireloom.base.streams import normal, permutation, uniform
+
+__all__ = [
+    "InvalidValue",
+    "WireloomError",
+    "nearest",
+    "normal",
+    "permutation",
+    "uniform",
+    "write_whole",
+]
