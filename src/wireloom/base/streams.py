@@ -15,7 +15,7 @@ Key = int | str
 
 def _bits(count: int, *key: Key) -> np.ndarray:
     """The first ``count`` 64-bit words of the Philox stream that ``key`` names: uint64 [count]."""
-    text = "\x1f".join(f"{type(part).__name__}:{part}" for part in key)
+    text = "\x1f".join(f"str:{p}" if isinstance(p, str) else f"int:{int(p)}" for p in key)
     digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
     generator = np.random.Philox(key=int.from_bytes(digest, "little"))
     return generator.random_raw(count)

@@ -1,0 +1,1 @@
+"""The compiled part: graphs and their measures, products, and the rest of a training step."""

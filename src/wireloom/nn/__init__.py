@@ -1,0 +1,6 @@
+"""Layers whose weights hold the blocks of a wiring and no more."""
+
+from wireloom.nn.layers import FeatureNorm, WiredLinear
+from wireloom.nn.spans import Spanned, spans
+
+__all__ = ["FeatureNorm", "Spanned", "WiredLinear", "spans"]

@@ -1,0 +1,244 @@
+"""The native kernels on torch tensors: float32, on the CPU, contiguous.
+
+The one caller of the native module's kernels. The functions here hold what the kernels rely on:
+type, layout and length of every array are checked before an address is taken.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from wireloom.native import _native
+
+if TYPE_CHECKING:
+    from wireloom.compute.plan import Lists, Plan
+
+
+def serves(*tensors: Tensor) -> bool:
+    """Whether the native kernels can take these tensors."""
+    return all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors)
+
+
+def _address(tensor: Tensor, *shape: int, dtype: torch.dtype = torch.float32) -> int:
+    assert tensor.dtype == dtype, tensor.dtype
+    assert tensor.shape == shape, (tensor.shape, shape)
+    assert tensor.is_contiguous()
+    return tensor.data_ptr()
+
+
+def product(plan: Plan, weight: Tensor, x: Tensor, bias: Tensor | None) -> Tensor:
+    """y = W x (+ bias): [rows, batch] from [columns, batch]."""
+    return _product(plan.forward, weight, x, bias, plan.rows, plan.columns, plan.weights)
+
+
+def transposed_product(plan: Plan, weight: Tensor, y: Tensor) -> Tensor:
+    """x = W^T y: [columns, batch] from [rows, batch]."""
+    return _product(plan.transposed, weight, y, None, plan.columns, plan.rows, plan.weights)
+
+
+def _product(
+    lists: Lists, weight: Tensor, x: Tensor, bias: Tensor | None, rows: int, inputs: int, size: int
+) -> Tensor:
+    x = x.contiguous()
+    weight = weight.contiguous()
+    batch = x.shape[1]
+    y = torch.empty(rows, batch)
+    _native.product(
+        *lists.addresses,
+        _address(weight, size),
+        0 if bias is None else _address(bias.contiguous(), rows),
+        _address(x, inputs, batch),
+        _address(y, rows, batch),
+        batch,
+        torch.get_num_threads(),
+    )
+    return y
+
+
+def outer(plan: Plan, y: Tensor, x: Tensor) -> Tensor:
+    """Entries of y x^T where weights exist: [weights]."""
+    y, x = y.contiguous(), x.contiguous()
+    batch = x.shape[1]
+    gradient = torch.empty(plan.weights)
+    groups, row_start, input_start, inputs, _, weight_first, _ = plan.forward.addresses
+    _native.outer(
+        groups,
+        row_start,
+        input_start,
+        inputs,
+        weight_first,
+        _address(y, plan.rows, batch),
+        _address(x, plan.columns, batch),
+        _address(gradient, plan.weights),
+        batch,
+        torch.get_num_threads(),
+    )
+    return gradient
+
+
+def norm(
+    x: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    running_mean: Tensor,
+    running_variance: Tensor,
+    *,
+    training: bool,
+    relu: bool,
+    momentum: float,
+    epsilon: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Batch normalisation and ReLU: y [features, batch], and the mean and 1/sd that it used."""
+    features, batch = x.shape
+    y, mean, rstd = torch.empty_like(x), torch.empty(features), torch.empty(features)
+    _native.norm(
+        features,
+        batch,
+        _address(x, features, batch),
+        _address(scale, features),
+        _address(shift, features),
+        _address(mean, features),
+        _address(rstd, features),
+        _address(running_mean, features),
+        _address(running_variance, features),
+        _address(y, features, batch),
+        momentum,
+        epsilon,
+        relu,
+        training,
+        torch.get_num_threads(),
+    )
+    return y, mean, rstd
+
+
+def norm_backward(
+    dy: Tensor, x: Tensor, y: Tensor, scale: Tensor, mean: Tensor, rstd: Tensor, *, relu: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of a training `norm` for x, scale and shift."""
+    features, batch = x.shape
+    dy = dy.contiguous()
+    dx, dscale, dshift = torch.empty_like(x), torch.empty(features), torch.empty(features)
+    _native.norm_backward(
+        features,
+        batch,
+        _address(x, features, batch),
+        _address(y, features, batch),
+        _address(dy, features, batch),
+        _address(scale, features),
+        _address(mean, features),
+        _address(rstd, features),
+        _address(dx, features, batch),
+        _address(dscale, features),
+        _address(dshift, features),
+        relu,
+        torch.get_num_threads(),
+    )
+    return dx, dscale, dshift
+
+
+def cross_entropy(
+    logits: Tensor, labels: Tensor, smoothing: float, *, gradient: bool
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Loss float32 [members], wrong predictions int32 [members], and the loss's gradient.
+
+    ``labels`` must lie in 0..classes-1: they index memory, so they are checked here.
+    """
+    members, classes, batch = logits.shape
+    assert batch == 0 or (int(labels.min()) >= 0 and int(labels.max()) < classes)
+    logits, labels = logits.contiguous(), labels.contiguous()
+    losses, wrong = torch.empty(members), torch.empty(members, dtype=torch.int32)
+    slope = torch.empty_like(logits) if gradient else None
+    _native.loss(
+        members,
+        classes,
+        batch,
+        _address(logits, members, classes, batch),
+        _address(labels, batch, dtype=torch.int64),
+        _address(losses, members),
+        _address(wrong, members, dtype=torch.int32),
+        0 if slope is None else slope.data_ptr(),
+        smoothing,
+        torch.get_num_threads(),
+    )
+    return losses, wrong, slope
+
+
+def sgd(
+    spans: Tensor,
+    parameter: Tensor,
+    velocity: Tensor,
+    gradient: Tensor,
+    rate: Tensor,
+    decay: Tensor,
+    clip: Tensor | None,
+    *,
+    momentum: float,
+    nesterov: bool,
+) -> None:
+    """One step in place; spans int64 [members + 1] over the flat parameter, rates [members]."""
+    members, size = len(spans) - 1, parameter.numel()
+    _native.sgd(
+        members,
+        _address(spans, members + 1, dtype=torch.int64),
+        _address(parameter, size),
+        _address(velocity, size),
+        _address(gradient, size),
+        _address(rate, members),
+        _address(decay, members),
+        0 if clip is None else _address(clip, members),
+        momentum,
+        nesterov,
+        torch.get_num_threads(),
+    )
+
+
+def adam(
+    spans: Tensor,
+    parameter: Tensor,
+    first: Tensor,
+    second: Tensor,
+    gradient: Tensor,
+    rate: Tensor,
+    decay: Tensor,
+    clip: Tensor | None,
+    *,
+    betas: tuple[float, float],
+    epsilon: float,
+    step: int,
+    decoupled: bool,
+) -> None:
+    """One step of Adam (AdamW if ``decoupled``) in place; ``step`` counts from 1."""
+    members, size = len(spans) - 1, parameter.numel()
+    _native.adam(
+        members,
+        _address(spans, members + 1, dtype=torch.int64),
+        _address(parameter, size),
+        _address(first, size),
+        _address(second, size),
+        _address(gradient, size),
+        _address(rate, members),
+        _address(decay, members),
+        0 if clip is None else _address(clip, members),
+        betas[0],
+        betas[1],
+        epsilon,
+        1.0 - betas[0] ** step,
+        1.0 - betas[1] ** step,
+        decoupled,
+        torch.get_num_threads(),
+    )
+
+
+def add_square_norms(sums: Tensor, spans: Tensor, values: Tensor) -> None:
+    """sums[m] += |values of member m|^2, in place: float64 [members]."""
+    members = len(spans) - 1
+    _native.square_norms(
+        members,
+        _address(spans, members + 1, dtype=torch.int64),
+        _address(values, values.numel()),
+        _address(sums, members, dtype=torch.float64),
+        torch.get_num_threads(),
+    )

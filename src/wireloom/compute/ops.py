@@ -1,0 +1,248 @@
+"""The operators that networks are made of, differentiable, on feature-major activations.
+
+`product`, its transpose and `outer` are closed under differentiation: the gradient of each is made
+of the others, so gradients of gradients are right. The native kernels serve float32 on the CPU;
+everything else runs on the reference.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from wireloom.base import InvalidValue
+from wireloom.compute import cpu, reference
+from wireloom.compute.pattern import Pattern
+from wireloom.compute.plan import plan
+
+
+def _check(pattern: Pattern, name: str, tensor: Tensor, *shape: int | None) -> None:
+    fits = tensor.dim() == len(shape) and all(
+        want is None or have == want for have, want in zip(tensor.shape, shape, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("batch" if want is None else str(want) for want in shape)
+        raise InvalidValue(
+            f"`{name}` of a product on {pattern!r} must have shape [{wanted}]; "
+            f"got {list(tensor.shape)}"
+        )
+
+
+def _same(first: Tensor, second: Tensor) -> None:
+    if first.dtype != second.dtype or first.device != second.device:
+        raise InvalidValue(
+            "the operands of a product must share dtype and device; got "
+            f"{first.dtype} on {first.device} and {second.dtype} on {second.device}"
+        )
+
+
+class _Product(Function):
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, x: Tensor, pattern: Pattern) -> Tensor:
+        ctx.save_for_backward(weight, x)
+        ctx.pattern = pattern
+        if cpu.serves(weight, x):
+            return cpu.product(plan(pattern), weight, x, None)
+        return reference.product(pattern, weight, x)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        weight, x = ctx.saved_tensors
+        dweight = _Outer.apply(dy, x, ctx.pattern) if ctx.needs_input_grad[0] else None
+        dx = _Transposed.apply(weight, dy, ctx.pattern) if ctx.needs_input_grad[1] else None
+        return dweight, dx, None
+
+
+class _Transposed(Function):
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, y: Tensor, pattern: Pattern) -> Tensor:
+        ctx.save_for_backward(weight, y)
+        ctx.pattern = pattern
+        if cpu.serves(weight, y):
+            return cpu.transposed_product(plan(pattern), weight, y)
+        return reference.transposed_product(pattern, weight, y)
+
+    @staticmethod
+    def backward(ctx: Any, dx: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        weight, y = ctx.saved_tensors
+        dweight = _Outer.apply(y, dx, ctx.pattern) if ctx.needs_input_grad[0] else None
+        dy = _Product.apply(weight, dx, ctx.pattern) if ctx.needs_input_grad[1] else None
+        return dweight, dy, None
+
+
+class _Outer(Function):
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, x: Tensor, pattern: Pattern) -> Tensor:
+        ctx.save_for_backward(y, x)
+        ctx.pattern = pattern
+        if cpu.serves(y, x):
+            return cpu.outer(plan(pattern), y, x)
+        return reference.outer(pattern, y, x)
+
+    @staticmethod
+    def backward(ctx: Any, dweight: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        y, x = ctx.saved_tensors
+        dy = _Product.apply(dweight, x, ctx.pattern) if ctx.needs_input_grad[0] else None
+        dx = _Transposed.apply(dweight, y, ctx.pattern) if ctx.needs_input_grad[1] else None
+        return dy, dx, None
+
+
+def product(pattern: Pattern, weight: Tensor, x: Tensor) -> Tensor:
+    """y[v] = sum over the senders u of v of W[v, u] x[u].
+
+    Args:
+        pattern: the blocks that exist.
+        weight: their entries, row by row: [pattern.weights].
+        x: feature-major input [columns, batch].
+
+    Returns:
+        [rows, batch].
+
+    Raises:
+        InvalidValue: for a wrong shape, or operands of different dtype or device.
+
+    Cost: pattern.weights multiply-adds a sample; no absent entry is touched.
+    """
+    _check(pattern, "weight", weight, pattern.weights)
+    _check(pattern, "x", x, pattern.shape[1], None)
+    _same(weight, x)
+    return _Product.apply(weight, x, pattern)  # pyright: ignore[reportReturnType]
+
+
+def outer(pattern: Pattern, y: Tensor, x: Tensor) -> Tensor:
+    """The entries of y x^T where the pattern has weights, summed over the batch: [weights].
+
+    The gradient of `product` for its weights: y [rows, batch] is the output's gradient, x
+    [columns, batch] its input. Cost as for `product`.
+    """
+    _check(pattern, "y", y, pattern.shape[0], None)
+    _check(pattern, "x", x, pattern.shape[1], y.shape[1])
+    _same(y, x)
+    return _Outer.apply(y, x, pattern)  # pyright: ignore[reportReturnType]
+
+
+class _Norm(Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        scale: Tensor,
+        shift: Tensor,
+        running_mean: Tensor,
+        running_variance: Tensor,
+        relu: bool,
+        momentum: float,
+        epsilon: float,
+    ) -> Tensor:
+        x = x.contiguous()
+        y, mean, rstd = cpu.norm(
+            x,
+            scale,
+            shift,
+            running_mean,
+            running_variance,
+            training=True,
+            relu=relu,
+            momentum=momentum,
+            epsilon=epsilon,
+        )
+        ctx.save_for_backward(x, y, scale, mean, rstd)
+        ctx.relu = relu
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        x, y, scale, mean, rstd = ctx.saved_tensors
+        dx, dscale, dshift = cpu.norm_backward(dy, x, y, scale, mean, rstd, relu=ctx.relu)
+        return dx, dscale, dshift, None, None, None, None, None
+
+
+def norm(
+    x: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    running_mean: Tensor,
+    running_variance: Tensor,
+    *,
+    training: bool,
+    relu: bool = True,
+    momentum: float = 0.1,
+    epsilon: float = 1e-5,
+) -> Tensor:
+    """Batch normalisation of each feature over the batch, then ReLU, in one pass.
+
+    Args:
+        x: [features, batch]; training needs a batch of at least 2.
+        scale, shift: gamma and beta [features].
+        running_mean, running_variance: [features], updated in place when training.
+        training: normalise by the batch's own mean and variance instead of the running ones.
+        relu: apply ReLU after.
+
+    Returns:
+        [features, batch], equal to torch's batch_norm and relu.
+    """
+    if training and x.shape[1] < 2:
+        raise InvalidValue(
+            "the batch that a normalisation is trained on must have at least 2 samples; "
+            f"got {x.shape[1]}"
+        )
+    everything = (x, scale, shift, running_mean, running_variance)
+    if cpu.serves(*everything):
+        if training:
+            return _Norm.apply(*everything, relu, momentum, epsilon)  # pyright: ignore[reportReturnType]
+        if not torch.is_grad_enabled() or not any(t.requires_grad for t in everything):
+            return cpu.norm(
+                x.contiguous(),
+                *everything[1:],
+                training=False,
+                relu=relu,
+                momentum=momentum,
+                epsilon=epsilon,
+            )[0]
+    return reference.norm(
+        *everything, training=training, relu=relu, momentum=momentum, epsilon=epsilon
+    )
+
+
+class _CrossEntropy(Function):
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+        wanted = ctx.needs_input_grad[0]
+        losses, wrong, slope = cpu.cross_entropy(logits, labels, smoothing, gradient=wanted)
+        if slope is not None:
+            ctx.save_for_backward(slope)
+        ctx.mark_non_differentiable(wrong)
+        return losses, wrong  # pyright: ignore[reportReturnType]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dlosses: Tensor, _: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (slope,) = ctx.saved_tensors
+        return slope * dlosses[:, None, None], None, None
+
+
+def cross_entropy(
+    logits: Tensor, labels: Tensor, *, smoothing: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Each member's mean cross-entropy, and how many samples it got wrong.
+
+    Args:
+        logits: [members, classes, batch].
+        labels: int64 [batch], in 0..classes-1, shared by the members.
+        smoothing: share of the label that is spread over all classes, in [0, 1).
+
+    Returns:
+        Losses [members] and wrong predictions int32 [members]; a NaN among a sample's logits
+        counts as wrong.
+    """
+    if cpu.serves(logits):
+        return _CrossEntropy.apply(logits, labels, smoothing)  # pyright: ignore[reportReturnType]
+    return (
+        reference.cross_entropy(logits, labels, smoothing),
+        reference.wrong(logits.detach(), labels),
+    )

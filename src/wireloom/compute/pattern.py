@@ -1,0 +1,242 @@
+"""`Pattern`: a rectangular, ragged block structure; a layer's weights hold its blocks and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+
+import numpy as np
+
+from wireloom.base import InvalidValue
+from wireloom.wiring import Wiring
+
+
+@lru_cache(maxsize=65536)
+def block_sizes(channels: int, nodes: int) -> tuple[int, ...]:
+    """How many of ``channels`` each of ``nodes`` gets: sizes that differ by one at most.
+
+    The larger ones are spread by a fixed permutation, as in the published code
+    (numpy's ``RandomState(1)``), so that layers of equal width agree.
+
+    Raises:
+        InvalidValue: if there are more nodes than channels.
+    """
+    if channels < nodes:
+        raise InvalidValue(
+            f"`nodes` of a wiring must not exceed the layer's width; got {nodes} nodes, "
+            f"width {channels}"
+        )
+    floor, larger = divmod(channels, nodes)
+    sizes = [floor + 1] * larger + [floor] * (nodes - larger)
+    return tuple(np.random.RandomState(1).permutation(sizes).tolist())
+
+
+def _starts(sizes: Sequence[int]) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+
+
+class Pattern:
+    """Which blocks of a weight matrix exist: receivers' rows by senders' columns.
+
+    Immutable and hashable. A layer's weight on a pattern is one flat array of the existing
+    entries, row by row and by rising column within a row: the values of the matrix in compressed
+    sparse row (CSR) form. The rows of one receiver share their columns.
+
+    Args:
+        out_sizes: rows of each receiver, each at least 1: [receivers].
+        in_sizes: columns of each sender, each at least 1: [senders].
+        edges: existing blocks as (receiver, sender), in any order, unique: [blocks, 2].
+
+    Raises:
+        InvalidValue: for a size below 1, an index out of range or a block given twice.
+
+    Example:
+        >>> p = Pattern([2, 1], [1, 3], [(0, 0), (0, 1), (1, 1)])
+        >>> p.shape, p.weights
+        ((3, 4), 11)
+    """
+
+    __slots__ = ("__dict__", "__weakref__", "edges", "in_sizes", "out_sizes")
+
+    out_sizes: tuple[int, ...]
+    in_sizes: tuple[int, ...]
+    edges: np.ndarray
+
+    def __init__(
+        self,
+        out_sizes: Sequence[int],
+        in_sizes: Sequence[int],
+        edges: Sequence[tuple[int, int]] | np.ndarray,
+    ) -> None:
+        pairs = np.asarray(edges, dtype=np.int64).reshape(-1, 2)
+        for name, sizes in (("out_sizes", out_sizes), ("in_sizes", in_sizes)):
+            if len(sizes) == 0 or min(sizes) < 1:
+                raise InvalidValue(
+                    f"`{name}` of a pattern must be at least one size, each 1 or more; "
+                    f"got {list(sizes)[:8]}"
+                )
+        limits = np.array([len(out_sizes), len(in_sizes)])
+        if ((pairs < 0) | (pairs >= limits)).any():
+            raise InvalidValue(
+                "`edges` of a pattern must be (receiver, sender) pairs below "
+                f"({limits[0]}, {limits[1]}); got {pairs.max(0).tolist()} at most"
+            )
+        order = np.lexsort((pairs[:, 1], pairs[:, 0]))
+        pairs = pairs[order]
+        if len(pairs) > 1 and (pairs[1:] == pairs[:-1]).all(1).any():
+            raise InvalidValue("`edges` of a pattern must name each block once; got one twice")
+        pairs.setflags(write=False)
+        object.__setattr__(self, "out_sizes", tuple(map(int, out_sizes)))
+        object.__setattr__(self, "in_sizes", tuple(map(int, in_sizes)))
+        object.__setattr__(self, "edges", pairs)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a Pattern does not change; make a new one instead of setting {name}")
+
+    # ---- making one ------------------------------------------------------------------------
+
+    @classmethod
+    def from_wiring(cls, wiring: Wiring, *, out: int, into: int) -> Pattern:
+        """The pattern of a layer of width ``into`` to ``out`` on a wiring, self-loops included.
+
+        Raises:
+            InvalidValue: if the wiring has more nodes than ``out`` or ``into``.
+        """
+        return cls(
+            block_sizes(out, wiring.nodes), block_sizes(into, wiring.nodes), wiring.blocks()
+        )
+
+    @classmethod
+    def dense(cls, *, out: int, into: int) -> Pattern:
+        """One block: an ordinary layer."""
+        return cls([out], [into], [(0, 0)])
+
+    @classmethod
+    def from_mask(cls, mask: np.ndarray) -> Pattern:
+        """The pattern of a boolean matrix [out, in]: every True an own block, rows kept apart.
+
+        Adjacent rows with the same columns become one receiver, runs of columns one sender.
+        """
+        mask = np.asarray(mask)
+        if mask.ndim != 2 or mask.size == 0 or mask.dtype != bool:
+            raise InvalidValue(
+                f"`mask` must be a boolean matrix [out, in]; got {mask.dtype} {list(mask.shape)}"
+            )
+        new_row = np.concatenate([[True], (mask[1:] != mask[:-1]).any(1)])
+        new_column = np.concatenate([[True], (mask[:, 1:] != mask[:, :-1]).any(0)])
+        rows, columns = np.flatnonzero(new_row), np.flatnonzero(new_column)
+        return cls(
+            np.diff(np.append(rows, mask.shape[0])),
+            np.diff(np.append(columns, mask.shape[1])),
+            np.argwhere(mask[np.ix_(rows, columns)]),
+        )
+
+    @classmethod
+    def union(cls, patterns: Sequence[Pattern], *, shared_input: bool = False) -> Pattern:
+        """One pattern that holds all: the layer of a whole population.
+
+        Rows follow one another. Columns do too, or, with ``shared_input``, all patterns read the
+        same ones (their ``in_sizes`` must then agree).
+        """
+        if not patterns:
+            raise InvalidValue("`patterns` of a union must be at least one; got none")
+        if shared_input and len({p.in_sizes for p in patterns}) > 1:
+            raise InvalidValue("a shared input needs patterns of equal `in_sizes`; got several")
+        if len(patterns) == 1:
+            return patterns[0]
+        senders = 0 if shared_input else 1
+        receiver_at = _starts([len(p.out_sizes) for p in patterns])
+        sender_at = _starts([len(p.in_sizes) for p in patterns])
+        edges = [
+            p.edges + np.array([receiver_at[i], senders * sender_at[i]])
+            for i, p in enumerate(patterns)
+        ]
+        in_sizes = patterns[:1] if shared_input else patterns
+        return cls(
+            [s for p in patterns for s in p.out_sizes],
+            [s for p in in_sizes for s in p.in_sizes],
+            np.concatenate(edges),
+        )
+
+    # ---- looking at it ---------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns) of the matrix: output and input features."""
+        return sum(self.out_sizes), sum(self.in_sizes)
+
+    @cached_property
+    def weights(self) -> int:
+        """Number of entries that exist: the multiply-adds of one sample."""
+        out_sizes, in_sizes = np.array(self.out_sizes), np.array(self.in_sizes)
+        return int((out_sizes[self.edges[:, 0]] * in_sizes[self.edges[:, 1]]).sum())
+
+    @property
+    def density(self) -> float:
+        """Share of the matrix that exists."""
+        return self.weights / (self.shape[0] * self.shape[1])
+
+    @cached_property
+    def row_starts(self) -> np.ndarray:
+        """First row of each receiver and the end: int64 [receivers + 1]."""
+        return _starts(self.out_sizes)
+
+    @cached_property
+    def column_starts(self) -> np.ndarray:
+        """First column of each sender and the end: int64 [senders + 1]."""
+        return _starts(self.in_sizes)
+
+    @cached_property
+    def fan_in(self) -> np.ndarray:
+        """Columns that each receiver reads: int64 [receivers]."""
+        widths = np.array(self.in_sizes, dtype=np.int64)[self.edges[:, 1]]
+        return np.bincount(
+            self.edges[:, 0], weights=widths, minlength=len(self.out_sizes)
+        ).astype(np.int64)
+
+    @cached_property
+    def weight_starts(self) -> np.ndarray:
+        """Where each receiver's weights begin, and the end: int64 [receivers + 1]."""
+        return _starts(np.array(self.out_sizes, dtype=np.int64) * self.fan_in)
+
+    def columns(self) -> np.ndarray:
+        """Columns that each receiver reads, receiver after receiver, rising: int64 [sum fan_in]."""
+        senders = self.edges[:, 1]
+        sizes = np.array(self.in_sizes, dtype=np.int64)[senders]
+        ends = np.cumsum(sizes)
+        within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - sizes, sizes)
+        return np.repeat(self.column_starts[senders], sizes) + within
+
+    @cached_property
+    def csr(self) -> tuple[np.ndarray, np.ndarray]:
+        """CSR form of the matrix: row pointers int64 [rows + 1], columns int64 [weights]."""
+        per_row = np.repeat(self.fan_in, self.out_sizes)
+        columns, start = self.columns(), _starts(self.fan_in)
+        indices = [
+            np.tile(columns[start[r] : start[r + 1]], rows) for r, rows in enumerate(self.out_sizes)
+        ]
+        return _starts(per_row), np.concatenate(indices)
+
+    def mask(self) -> np.ndarray:
+        """The matrix as booleans [rows, columns]. For tests and small layers: O(rows columns)."""
+        pointers, indices = self.csr
+        mask = np.zeros(self.shape, dtype=bool)
+        mask[np.repeat(np.arange(self.shape[0]), np.diff(pointers)), indices] = True
+        return mask
+
+    @cached_property
+    def _key(self) -> tuple[tuple[int, ...], tuple[int, ...], bytes]:
+        return self.out_sizes, self.in_sizes, self.edges.tobytes()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Pattern) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __repr__(self) -> str:
+        rows, columns = self.shape
+        return (
+            f"Pattern({rows} x {columns}, {len(self.out_sizes)} receivers, "
+            f"{len(self.in_sizes)} senders, {len(self.edges)} blocks, density {self.density:.3f})"
+        )

@@ -1,0 +1,30 @@
+"""What a network costs: multiply-adds of one sample and trainable parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cost of a network.
+
+    macs: multiply-adds of one sample in linear layers, wired ones counted by the weights that
+        exist; normalisation, ReLU and biases are not counted.
+    params: trainable parameters, absent weights not counted.
+    """
+
+    macs: int
+    params: int
+
+
+class Costed(Protocol):
+    """Anything that knows its cost."""
+
+    def cost(self) -> Cost: ...
+
+
+def cost(net: Costed) -> Cost:
+    """The cost of a network, or of all members of a population together."""
+    return net.cost()

@@ -1,0 +1,135 @@
+// The kernels of training, on feature-major activations ([features, batch], batch contiguous).
+//
+// Every output element is computed by one thread in an order that depends on its own inputs
+// alone. So the bits do not depend on the number of threads, nor on what else is in the arrays:
+// a network's numbers are the same alone and among a thousand.
+#pragma once
+
+#include <cstdint>
+
+namespace wireloom {
+
+// y[o, b] = sum over k of w[o, k] * x[k, b], over the blocks that exist.
+//
+// Output rows come in groups that share their list of inputs; group g has the rows
+// row_start[g] .. row_start[g+1] and the inputs inputs[input_start[g] .. input_start[g+1]].
+// The weight of (row row_start[g] + r, k-th input) lies at
+//   weight_start[k of the group] + r * row_stride[g].
+struct ProductArgs {
+    int64_t groups;
+    const int32_t* row_start;     // [groups + 1]
+    const int64_t* input_start;   // [groups + 1]
+    const int32_t* inputs;        // [input_start[groups]]
+    const int64_t* weight_start;  // [input_start[groups]], or null: weight_first[g] + k
+    const int64_t* weight_first;  // [groups], used when weight_start is null
+    const int64_t* row_stride;    // [groups], or null: 1
+    const float* weights;
+    const float* bias;            // [rows] or null
+    const float* x;               // [inputs, batch]
+    float* y;                     // [rows, batch]
+    int64_t batch;
+};
+
+// gradient[o, k] = sum over b of dy[o, b] * x[k, b] for the weights that exist, laid out by rows.
+struct OuterArgs {
+    int64_t groups;
+    const int32_t* row_start;
+    const int64_t* input_start;
+    const int32_t* inputs;
+    const int64_t* weight_first;
+    const float* dy;  // [rows, batch]
+    const float* x;   // [inputs, batch]
+    float* gradient;  // [weights]
+    int64_t batch;
+};
+
+struct NormArgs {
+    int64_t features, batch;
+    const float* x;         // [features, batch]
+    const float* scale;     // [features]
+    const float* shift;     // [features]
+    float* mean;            // [features]: of the batch when training, else the running one
+    float* rstd;            // [features]: 1 / sqrt(variance + epsilon)
+    float* running_mean;    // [features], updated when training
+    float* running_variance;
+    float* y;
+    float momentum, epsilon;
+    bool relu, training;
+};
+
+struct NormBackwardArgs {
+    int64_t features, batch;
+    const float *x, *y, *dy;   // [features, batch]
+    const float *scale, *mean, *rstd;
+    float* dx;
+    float *dscale, *dshift;
+    bool relu;
+};
+
+// Cross-entropy of members' logits [members * classes, batch] against shared labels [batch].
+struct LossArgs {
+    int64_t members, classes, batch;
+    const float* logits;
+    const int64_t* labels;
+    float* losses;      // [members]: mean over the batch
+    int32_t* wrong;     // [members]: samples whose label is not the one largest logit
+    float* gradient;    // [members * classes, batch] of the sum over members, or null
+    float smoothing;
+};
+
+// One flat parameter of a population: member m owns start[m] .. start[m+1].
+struct Spans {
+    int64_t members;
+    const int64_t* start;
+};
+
+struct SgdArgs {
+    Spans spans;
+    float *parameter, *velocity;
+    const float* gradient;
+    const float *rate, *decay;   // [members]
+    const float* clip;           // [members]: factor on the gradient, or null
+    float momentum;
+    bool nesterov;
+};
+
+struct AdamArgs {
+    Spans spans;
+    float *parameter, *first, *second;
+    const float* gradient;
+    const float *rate, *decay;
+    const float* clip;
+    float beta1, beta2, epsilon, correction1, correction2;
+    bool decoupled;              // AdamW
+};
+
+struct Products {
+    void (*product)(const ProductArgs&, int threads);
+    void (*outer)(const OuterArgs&, int threads);
+};
+
+struct Steps {
+    void (*norm)(const NormArgs&, int threads);
+    void (*norm_backward)(const NormBackwardArgs&, int threads);
+    void (*loss)(const LossArgs&, int threads);
+    void (*sgd)(const SgdArgs&, int threads);
+    void (*adam)(const AdamArgs&, int threads);
+    void (*square_norms)(Spans, const float* values, double* sums, int threads);  // sums += |.|^2
+};
+
+namespace portable {
+extern const Products products;
+extern const Steps steps;
+}  // namespace portable
+#ifdef WIRELOOM_X86
+namespace avx2 {
+extern const Products products;
+extern const Steps steps;
+}  // namespace avx2
+namespace avx512 {
+extern const Products products;
+extern const Steps steps;
+}  // namespace avx512
+#endif
+
+}  // namespace wireloom

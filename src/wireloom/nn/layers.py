@@ -1,0 +1,154 @@
+"""The layers of a wired network, for one network or for a population of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from wireloom.base import InvalidValue, normal
+from wireloom.compute import Pattern, norm, product
+from wireloom.nn.spans import Spanned, boundaries
+
+LINEAR_SD = 0.01  # of every linear layer's initial weights (You et al. 2020, published code)
+
+
+class WiredLinear(Spanned):
+    """A linear layer on a pattern: y = x W^T + b over the blocks that exist.
+
+    The weight is one flat parameter, the entries of W in CSR order (see `Pattern`); no absent
+    entry is stored, multiplied or trained. Drawn from N(0, 0.01^2) by a stream keyed by
+    (seed, "weight"); the bias starts at zero.
+
+    Args:
+        pattern: the blocks, or one pattern for each member of a population.
+        bias: whether to add a bias [rows].
+        shared_input: for a population, whether its members all read the same input.
+        seed: of the initial weights, of a single network.
+
+    Shape: [batch, columns] to [batch, rows]; `features` is the same on feature-major
+    [columns, batch], without any copy.
+
+    When not to use it: for a pattern denser than about 0.7, torch's own linear layer is faster.
+
+    Example:
+        >>> layer = WiredLinear(Pattern([2, 2], [3, 3], [(0, 0), (0, 1), (1, 1)]))
+        >>> layer(torch.ones(5, 6)).shape
+        torch.Size([5, 4])
+    """
+
+    def __init__(
+        self,
+        pattern: Pattern | Sequence[Pattern],
+        bias: bool = False,
+        *,
+        shared_input: bool = False,
+        seed: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.members = (pattern,) if isinstance(pattern, Pattern) else tuple(pattern)
+        self.pattern = Pattern.union(self.members, shared_input=shared_input)
+        rows, _ = self.pattern.shape
+        size = self.pattern.weights
+        self.weight = nn.Parameter(torch.empty(size, device=device, dtype=dtype))
+        self.bias = nn.Parameter(torch.empty(rows, device=device, dtype=dtype)) if bias else None
+        if len(self.members) == 1:
+            self.initialise([seed], "")
+
+    def initialise(self, seeds: Sequence[int], name: str) -> None:
+        """Draw each member's weights from the stream keyed by (its seed, ``name`` + "weight")."""
+        with torch.no_grad():
+            drawn = [
+                normal(pattern.weights, seed, f"{name}weight")
+                for pattern, seed in zip(self.members, seeds, strict=True)
+            ]
+            for part, values in zip(
+                self.weight.split([len(v) for v in drawn]), drawn, strict=True
+            ):
+                part.copy_(torch.from_numpy(values))
+            self.weight *= LINEAR_SD
+            if self.bias is not None:
+                self.bias.zero_()
+
+    def spans(self) -> dict[str, Tensor]:
+        """Members' boundaries in the weight and the bias."""
+        found = {"weight": boundaries([p.weights for p in self.members])}
+        if self.bias is not None:
+            found["bias"] = boundaries([p.shape[0] for p in self.members])
+        return found
+
+    def features(self, x: Tensor) -> Tensor:
+        """[columns, batch] to [rows, batch]."""
+        y = product(self.pattern, self.weight, x)
+        return y if self.bias is None else y + self.bias[:, None]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, columns] to [batch, rows]."""
+        if x.dim() != 2:
+            raise InvalidValue(
+                f"`x` of a WiredLinear must be [batch, {self.pattern.shape[1]}]; got {list(x.shape)}"
+            )
+        return self.features(x.t()).t()
+
+    def extra_repr(self) -> str:
+        return f"{self.pattern!r}, bias={self.bias is not None}"
+
+
+class FeatureNorm(Spanned):
+    """Batch normalisation of each feature, then ReLU, on feature-major [features, batch].
+
+    Args:
+        features: how many, or one number for each member of a population.
+        relu: whether ReLU follows.
+    """
+
+    running_mean: Tensor
+    running_variance: Tensor
+
+    def __init__(
+        self,
+        features: int | Sequence[int],
+        *,
+        relu: bool = True,
+        momentum: float = 0.1,
+        epsilon: float = 1e-5,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.members = (features,) if isinstance(features, int) else tuple(features)
+        self.relu, self.momentum, self.epsilon = relu, momentum, epsilon
+        total = sum(self.members)
+        self.scale = nn.Parameter(torch.ones(total, device=device, dtype=dtype))
+        self.shift = nn.Parameter(torch.zeros(total, device=device, dtype=dtype))
+        self.register_buffer("running_mean", torch.zeros(total, device=device, dtype=dtype))
+        self.register_buffer("running_variance", torch.ones(total, device=device, dtype=dtype))
+
+    def spans(self) -> dict[str, Tensor]:
+        """Members' boundaries in the parameters and the running values."""
+        names = ("scale", "shift", "running_mean", "running_variance")
+        return dict.fromkeys(names, boundaries(self.members))
+
+    def features(self, x: Tensor) -> Tensor:
+        """[features, batch] to the same."""
+        return norm(
+            x,
+            self.scale,
+            self.shift,
+            self.running_mean,
+            self.running_variance,
+            training=self.training,
+            relu=self.relu,
+            momentum=self.momentum,
+            epsilon=self.epsilon,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[batch, features] to the same."""
+        return self.features(x.t()).t()
+
+    def extra_repr(self) -> str:
+        return f"{sum(self.members)}, relu={self.relu}"
