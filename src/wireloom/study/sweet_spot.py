@@ -265,7 +265,7 @@ class SweetSpot:
             fit, places = cut.fit, [x for x, _ in cut.points]
             if fit is None or fit.vertex is None or not fit.opens_up:
                 continue
-            if min(places) <= fit.vertex <= max(places):
+            if fit.r2 >= 0.1 and min(places) <= fit.vertex <= max(places):
                 said.append(
                     f"For {other} in {_span(cut.within)} a parabola is lowest at {along} = "
                     f"{fit.vertex:.2f} (R2 {fit.r2:.2f}, {len(places)} wirings)."

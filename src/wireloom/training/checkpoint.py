@@ -1,0 +1,109 @@
+"""Checkpoints of a training in progress: one safetensors file, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from wireloom.base import InvalidValue, write_whole
+from wireloom.data import Dataset
+from wireloom.models import Population
+from wireloom.training.recipe import NUMERICS, Recipe
+
+if TYPE_CHECKING:
+    from wireloom.training.fit import Training
+
+FORMAT = "wireloom.training/1"
+
+
+def digest(dataset: Dataset) -> str:
+    """32 hexadecimal digits of a data set's contents."""
+    found = hashlib.blake2b(digest_size=16)
+    for tensor in (
+        dataset.train_images,
+        dataset.train_labels,
+        dataset.test_images,
+        dataset.test_labels,
+        dataset.mean,
+        dataset.std,
+    ):
+        plain = tensor.detach().cpu().contiguous()
+        found.update(f"{plain.dtype}{list(plain.shape)}".encode())
+        found.update(plain.numpy())
+    return found.hexdigest()
+
+
+def identity(population: Population, recipe: Recipe, dataset: Dataset) -> str:
+    """What a checkpoint is of: members, recipe, data and numerics, as a digest."""
+    members = [
+        (vars(m.shape), m.wiring.digest if m.wiring else None, m.seed) for m in population.members
+    ]
+    content = json.dumps([members, vars(recipe), digest(dataset), NUMERICS], default=list)
+    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+
+
+def _tensors(training: Training) -> dict[str, Tensor]:
+    net = training.population.net
+    found = {f"net.{n}": t.detach() for n, t in [*net.named_parameters(), *net.named_buffers()]}
+    for slot, tensors in training.optimiser.state.items():
+        found |= {f"optimiser.{slot}.{name}": t for name, t in tensors.items()}
+    return found
+
+
+def save(training: Training, path: str | os.PathLike[str], identity: str) -> None:
+    """Write the state of a training between two epochs."""
+    from safetensors.torch import save as to_bytes
+
+    metadata = {
+        "format": FORMAT,
+        "identity": identity,
+        "epoch": str(training.epoch),
+        "steps": str(training.optimiser.steps),
+        "seconds": str(training.seconds),
+    }
+    tensors = {name: t.contiguous() for name, t in _tensors(training).items()}
+    for name, rows in training.curves.items():
+        if rows:
+            tensors[f"curve.{name}"] = torch.stack(rows)
+    write_whole(path, to_bytes(tensors, metadata=metadata))
+
+
+def restore(training: Training, path: str | os.PathLike[str], identity: str) -> None:
+    """Bring a training to the state that ``path`` holds.
+
+    Raises:
+        InvalidValue: if the file is damaged, or of another training.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(Path(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise InvalidValue(f"{path} is not a checkpoint of a training")
+            if metadata.get("identity") != identity:
+                raise InvalidValue(
+                    f"{path} is a checkpoint of other networks, data or settings; "
+                    "remove it or name another file"
+                )
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        for name, tensor in _tensors(training).items():
+            if stored[name].shape != tensor.shape:
+                raise InvalidValue(f"{path} is damaged: {name} has another shape")
+            tensor.copy_(stored[name])
+        for name in training.curves:
+            rows = stored.get(f"curve.{name}")
+            training.curves[name] = [] if rows is None else list(rows)
+        training.epoch = int(metadata["epoch"])
+        training.optimiser.steps = int(metadata["steps"])
+        training.seconds = float(metadata["seconds"])
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        if isinstance(error, InvalidValue):
+            raise
+        raise InvalidValue(f"{path} is damaged: {error}") from None

@@ -1,0 +1,79 @@
+"""`Recipe`: how networks are trained."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from wireloom.base import InvalidValue, nearest
+
+NUMERICS = 1  # raised whenever the same recipe gives other numbers
+OPTIMISERS = ("sgd", "adam", "adamw")
+SCHEDULES = ("cosine", "constant")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a population is trained; the same for every member.
+
+    epochs: passes over the training set.
+    batch: samples a step; what is left at an epoch's end is dropped.
+    lr: learning rate of the first epoch.
+    optimiser: "sgd" (Nesterov momentum), "adam" or "adamw".
+    momentum: of sgd, in [0, 1).
+    weight_decay: on all parameters.
+    schedule: "cosine" (by epoch, towards 0) or "constant".
+    clip: largest gradient norm of a member, or None.
+    smoothing: share of a label spread over all classes, in [0, 1).
+    augment: names of augmentations, or None for the data set's own.
+    evaluate: epochs between two evaluations on the test set; the last is always evaluated.
+    data_seed: of the samples' order and augmentation.
+    """
+
+    epochs: int = 10
+    batch: int = 128
+    lr: float = 0.1
+    optimiser: str = "sgd"
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: str = "cosine"
+    clip: float | None = None
+    smoothing: float = 0.0
+    augment: tuple[str, ...] | None = None
+    evaluate: int = 1
+    data_seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("batch", 2), ("evaluate", 1)):
+            value = getattr(self, name)
+            if value < least:
+                raise InvalidValue(f"`{name}` of a recipe must be at least {least}; got {value}")
+        if not (math.isfinite(self.lr) and self.lr > 0):
+            raise InvalidValue(f"`lr` of a recipe must be positive; got {self.lr}")
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            raise InvalidValue(
+                f"`weight_decay` of a recipe must be at least 0; got {self.weight_decay}"
+            )
+        for name in ("momentum", "smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InvalidValue(
+                    f"`{name}` of a recipe must be in [0, 1); got {getattr(self, name)}"
+                )
+        if self.clip is not None and not self.clip > 0:
+            raise InvalidValue(f"`clip` of a recipe must be positive; got {self.clip}")
+        for name, known in (("optimiser", OPTIMISERS), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in known:
+                raise InvalidValue(
+                    f"`{name}` of a recipe is not known: '{getattr(self, name)}'"
+                    f"{nearest(str(getattr(self, name)), known)}"
+                )
+
+    def rate(self, epoch: int) -> float:
+        """Learning rate of an epoch, counted from 0."""
+        if self.schedule == "constant":
+            return self.lr
+        return self.lr * 0.5 * (1.0 + math.cos(math.pi * epoch / self.epochs))
+
+    def evaluates(self, epoch: int) -> bool:
+        """Whether the test set is evaluated after an epoch, counted from 0."""
+        return (epoch + 1) % self.evaluate == 0 or epoch + 1 == self.epochs
