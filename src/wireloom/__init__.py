@@ -1,1 +1,87 @@
-"""Wireloom: the wiring of a neural network as a value."""
+"""Wireloom: the wiring of a neural network as a value.
+
+Draw wirings and measure them, build networks on them at a fixed budget, train thousands of such
+networks at once, and find the region where they do best. Names load when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wireloom import data, nn
+    from wireloom.base import InvalidValue, WireloomError
+    from wireloom.compute import Pattern
+    from wireloom.models import Cost, Population, build, cost, population
+    from wireloom.study import Local, Plan, Study, SweetSpot, plan_wirings, sweet_spot
+    from wireloom.training import Optimiser, Recipe, Result, fit
+    from wireloom.wiring import (
+        Wiring,
+        complete,
+        measure,
+        published_sample,
+        ring,
+        sample_plane,
+        ws_flex,
+    )
+
+_ROOMS = {
+    "base": ("InvalidValue", "WireloomError"),
+    "wiring": (
+        "Wiring",
+        "complete",
+        "measure",
+        "published_sample",
+        "ring",
+        "sample_plane",
+        "ws_flex",
+    ),
+    "compute": ("Pattern",),
+    "models": ("Cost", "Population", "build", "cost", "population"),
+    "training": ("Optimiser", "Recipe", "Result", "fit"),
+    "study": ("Local", "Plan", "Study", "SweetSpot", "plan_wirings", "sweet_spot"),
+}
+_DOORS = {name: room for room, names in _ROOMS.items() for name in names}
+
+__all__ = [
+    "Cost",
+    "InvalidValue",
+    "Local",
+    "Optimiser",
+    "Pattern",
+    "Plan",
+    "Population",
+    "Recipe",
+    "Result",
+    "Study",
+    "SweetSpot",
+    "WireloomError",
+    "Wiring",
+    "build",
+    "complete",
+    "cost",
+    "data",
+    "fit",
+    "measure",
+    "nn",
+    "plan_wirings",
+    "population",
+    "published_sample",
+    "ring",
+    "sample_plane",
+    "sweet_spot",
+    "ws_flex",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in ("data", "nn"):
+        return importlib.import_module(f"wireloom.{name}")
+    if name not in _DOORS:
+        raise AttributeError(f"module 'wireloom' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"wireloom.{_DOORS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

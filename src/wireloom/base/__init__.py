@@ -1,5 +1,6 @@
 """What every room needs: errors, files written whole, keyed random streams."""
 
+from wireloom.base.checks import is_whole
 from wireloom.base.errors import InvalidValue, WireloomError, nearest
 from wireloom.base.files import write_whole
 from wireloom.base.streams import normal, permutation, uniform
@@ -7,6 +8,7 @@ from wireloom.base.streams import normal, permutation, uniform
 __all__ = [
     "InvalidValue",
     "WireloomError",
+    "is_whole",
     "nearest",
     "normal",
     "permutation",

@@ -21,6 +21,6 @@ def nearest(word: str, known: Iterable[str]) -> str:
     ``"; did you mean 'digits'? Known: cifar10, digits"``.
     """
     names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1)
+    close = difflib.get_close_matches(str(word), names, n=1)
     hint = f"did you mean '{close[0]}'? " if close else ""
     return f"; {hint}Known: {', '.join(names)}"

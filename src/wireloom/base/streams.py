@@ -7,15 +7,21 @@ the same whether it is made alone or among a thousand, now or after a restart.
 from __future__ import annotations
 
 import hashlib
+from operator import index
 
 import numpy as np
 
 Key = int | str
+SEPARATOR = "\x1f"
 
 
 def _bits(count: int, *key: Key) -> np.ndarray:
     """The first ``count`` 64-bit words of the Philox stream that ``key`` names: uint64 [count]."""
-    text = "\x1f".join(f"str:{p}" if isinstance(p, str) else f"int:{int(p)}" for p in key)
+    parts = (
+        "str:" + p.replace(SEPARATOR, 2 * SEPARATOR) if isinstance(p, str) else f"int:{index(p)}"
+        for p in key
+    )
+    text = SEPARATOR.join(parts)
     digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
     generator = np.random.Philox(key=int.from_bytes(digest, "little"))
     return generator.random_raw(count)

@@ -45,6 +45,8 @@ def _product(
     x = x.contiguous()
     weight = weight.contiguous()
     batch = x.shape[1]
+    if size == 0:  # empty lists have no address
+        return torch.zeros(rows, batch) if bias is None else bias[:, None].repeat(1, batch)
     y = torch.empty(rows, batch)
     _native.product(
         *lists.addresses,

@@ -20,24 +20,25 @@ from wireloom.compute.pattern import Pattern
 from wireloom.compute.plan import plan
 
 
-def _check(pattern: Pattern, name: str, tensor: Tensor, *shape: int | None) -> None:
+def _check(of: Pattern | str, name: str, tensor: Tensor, *shape: int | str) -> None:
     fits = tensor.dim() == len(shape) and all(
-        want is None or have == want for have, want in zip(tensor.shape, shape, strict=True)
+        isinstance(want, str) or have == want for have, want in zip(tensor.shape, shape, strict=True)
     )
     if not fits:
-        wanted = ", ".join("batch" if want is None else str(want) for want in shape)
+        what = of if isinstance(of, str) else f"a product on {of!r}"
+        wanted = ", ".join(map(str, shape))
         raise InvalidValue(
-            f"`{name}` of a product on {pattern!r} must have shape [{wanted}]; "
-            f"got {list(tensor.shape)}"
+            f"`{name}` of {what} must have shape [{wanted}]; got {list(tensor.shape)}"
         )
 
 
-def _same(first: Tensor, second: Tensor) -> None:
-    if first.dtype != second.dtype or first.device != second.device:
-        raise InvalidValue(
-            "the operands of a product must share dtype and device; got "
-            f"{first.dtype} on {first.device} and {second.dtype} on {second.device}"
-        )
+def _same(what: str, first: Tensor, *others: Tensor) -> None:
+    for other in others:
+        if first.dtype != other.dtype or first.device != other.device:
+            raise InvalidValue(
+                f"the operands of {what} must share dtype and device; got "
+                f"{first.dtype} on {first.device} and {other.dtype} on {other.device}"
+            )
 
 
 class _Product(Function):
@@ -108,8 +109,8 @@ def product(pattern: Pattern, weight: Tensor, x: Tensor) -> Tensor:
     Cost: pattern.weights multiply-adds a sample; no absent entry is touched.
     """
     _check(pattern, "weight", weight, pattern.weights)
-    _check(pattern, "x", x, pattern.shape[1], None)
-    _same(weight, x)
+    _check(pattern, "x", x, pattern.shape[1], "batch")
+    _same("a product", weight, x)
     return _Product.apply(weight, x, pattern)  # pyright: ignore[reportReturnType]
 
 
@@ -119,9 +120,9 @@ def outer(pattern: Pattern, y: Tensor, x: Tensor) -> Tensor:
     The gradient of `product` for its weights: y [rows, batch] is the output's gradient, x
     [columns, batch] its input. Cost as for `product`.
     """
-    _check(pattern, "y", y, pattern.shape[0], None)
+    _check(pattern, "y", y, pattern.shape[0], "batch")
     _check(pattern, "x", x, pattern.shape[1], y.shape[1])
-    _same(y, x)
+    _same("a product", y, x)
     return _Outer.apply(y, x, pattern)  # pyright: ignore[reportReturnType]
 
 
@@ -138,11 +139,11 @@ class _Norm(Function):
         momentum: float,
         epsilon: float,
     ) -> Tensor:
-        x = x.contiguous()
+        x, scale = x.contiguous(), scale.contiguous()
         y, mean, rstd = cpu.norm(
             x,
             scale,
-            shift,
+            shift.contiguous(),
             running_mean,
             running_variance,
             training=True,
@@ -185,20 +186,39 @@ def norm(
 
     Returns:
         [features, batch], equal to torch's batch_norm and relu.
+
+    Raises:
+        InvalidValue: for a wrong shape, operands of different dtype or device, or too few samples.
     """
+    _check("a normalisation", "x", x, "features", "batch")
+    for name, tensor in (
+        ("scale", scale),
+        ("shift", shift),
+        ("running_mean", running_mean),
+        ("running_variance", running_variance),
+    ):
+        _check("a normalisation", name, tensor, x.shape[0])
+    _same("a normalisation", x, scale, shift, running_mean, running_variance)
     if training and x.shape[1] < 2:
         raise InvalidValue(
             "the batch that a normalisation is trained on must have at least 2 samples; "
             f"got {x.shape[1]}"
         )
     everything = (x, scale, shift, running_mean, running_variance)
-    if cpu.serves(*everything):
+    if (
+        cpu.serves(*everything)
+        and running_mean.is_contiguous()
+        and running_variance.is_contiguous()
+    ):
         if training:
             return _Norm.apply(*everything, relu, momentum, epsilon)  # pyright: ignore[reportReturnType]
         if not torch.is_grad_enabled() or not any(t.requires_grad for t in everything):
             return cpu.norm(
                 x.contiguous(),
-                *everything[1:],
+                scale.contiguous(),
+                shift.contiguous(),
+                running_mean,
+                running_variance,
                 training=False,
                 relu=relu,
                 momentum=momentum,
@@ -239,7 +259,25 @@ def cross_entropy(
     Returns:
         Losses [members] and wrong predictions int32 [members]; a NaN among a sample's logits
         counts as wrong.
+
+    Raises:
+        InvalidValue: for a wrong shape, a label that is no class, or a smoothing out of range.
     """
+    _check("a cross-entropy", "logits", logits, "members", "classes", "batch")
+    _check("a cross-entropy", "labels", labels, logits.shape[2])
+    if labels.dtype != torch.int64 or labels.device != logits.device:
+        raise InvalidValue(
+            f"`labels` of a cross-entropy must be int64 on {logits.device}; "
+            f"got {labels.dtype} on {labels.device}"
+        )
+    if not 0 <= smoothing < 1:
+        raise InvalidValue(f"`smoothing` of a cross-entropy must be in [0, 1); got {smoothing}")
+    classes = logits.shape[1]
+    if labels.device.type == "cpu" and not bool(((labels >= 0) & (labels < classes)).all()):
+        raise InvalidValue(
+            f"`labels` of a cross-entropy must be in [0, {classes - 1}]; "
+            f"got {int(labels.min())} to {int(labels.max())}"
+        )
     if cpu.serves(logits):
         return _CrossEntropy.apply(logits, labels, smoothing)  # pyright: ignore[reportReturnType]
     return (

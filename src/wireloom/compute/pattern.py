@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 
-from wireloom.base import InvalidValue
+from wireloom.base import InvalidValue, is_whole
 from wireloom.wiring import Wiring
 
 
@@ -68,19 +69,30 @@ class Pattern:
         in_sizes: Sequence[int],
         edges: Sequence[tuple[int, int]] | np.ndarray,
     ) -> None:
-        pairs = np.asarray(edges, dtype=np.int64).reshape(-1, 2)
         for name, sizes in (("out_sizes", out_sizes), ("in_sizes", in_sizes)):
-            if len(sizes) == 0 or min(sizes) < 1:
+            if len(sizes) == 0 or not all(map(is_whole, sizes)) or min(sizes) < 1:
                 raise InvalidValue(
-                    f"`{name}` of a pattern must be at least one size, each 1 or more; "
+                    f"`{name}` of a pattern must be at least one whole number, each 1 or more; "
                     f"got {list(sizes)[:8]}"
                 )
-        limits = np.array([len(out_sizes), len(in_sizes)])
-        if ((pairs < 0) | (pairs >= limits)).any():
+        try:
+            pairs = np.asarray(edges)
+        except ValueError:  # ragged
+            raise InvalidValue("`edges` of a pattern must be (receiver, sender) pairs") from None
+        if pairs.shape == (0,):
+            pairs = np.empty((0, 2), dtype=np.int64)
+        if pairs.ndim != 2 or pairs.shape[1] != 2 or not np.issubdtype(pairs.dtype, np.integer):
+            raise InvalidValue(
+                "`edges` of a pattern must be pairs of whole numbers, [blocks, 2]; "
+                f"got {pairs.dtype} {list(pairs.shape)}"
+            )
+        outside = ((pairs < 0) | (pairs >= [len(out_sizes), len(in_sizes)])).any(1)
+        if outside.any():
             raise InvalidValue(
                 "`edges` of a pattern must be (receiver, sender) pairs below "
-                f"({limits[0]}, {limits[1]}); got {pairs.max(0).tolist()} at most"
+                f"({len(out_sizes)}, {len(in_sizes)}); got {tuple(pairs[outside][0].tolist())}"
             )
+        pairs = pairs.astype(np.int64)
         order = np.lexsort((pairs[:, 1], pairs[:, 0]))
         pairs = pairs[order]
         if len(pairs) > 1 and (pairs[1:] == pairs[:-1]).all(1).any():
@@ -93,6 +105,9 @@ class Pattern:
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Pattern does not change; make a new one instead of setting {name}")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Pattern, (self.out_sizes, self.in_sizes, self.edges)
+
     # ---- making one ------------------------------------------------------------------------
 
     @classmethod
@@ -102,9 +117,7 @@ class Pattern:
         Raises:
             InvalidValue: if the wiring has more nodes than ``out`` or ``into``.
         """
-        return cls(
-            block_sizes(out, wiring.nodes), block_sizes(into, wiring.nodes), wiring.blocks()
-        )
+        return cls(block_sizes(out, wiring.nodes), block_sizes(into, wiring.nodes), wiring.blocks())
 
     @classmethod
     def dense(cls, *, out: int, into: int) -> Pattern:
@@ -190,9 +203,9 @@ class Pattern:
     def fan_in(self) -> np.ndarray:
         """Columns that each receiver reads: int64 [receivers]."""
         widths = np.array(self.in_sizes, dtype=np.int64)[self.edges[:, 1]]
-        return np.bincount(
-            self.edges[:, 0], weights=widths, minlength=len(self.out_sizes)
-        ).astype(np.int64)
+        return np.bincount(self.edges[:, 0], weights=widths, minlength=len(self.out_sizes)).astype(
+            np.int64
+        )
 
     @cached_property
     def weight_starts(self) -> np.ndarray:

@@ -46,7 +46,7 @@ def outer(pattern: Pattern, y: Tensor, x: Tensor) -> Tensor:
     parts = [
         (y[rows[i : i + step]] * x[columns[i : i + step]]).sum(1) for i in range(0, len(rows), step)
     ]
-    return torch.cat(parts)
+    return torch.cat(parts) if parts else x.new_zeros(0)
 
 
 def norm(

@@ -1,10 +1,10 @@
 """Networks on wirings, at a fixed budget, one or many at once."""
 
 from wireloom.models.budget import match_widths
-from wireloom.models.build import ARCHITECTURES, Build, build, population
-from wireloom.models.cost import Cost, cost
+from wireloom.models.making import ARCHITECTURES, Build, build, population
+from wireloom.models.costs import Cost, cost
 from wireloom.models.mlp import MLP, MLPShape
-from wireloom.models.population import Member, Population
+from wireloom.models.members import Member, Population
 
 __all__ = [
     "ARCHITECTURES",

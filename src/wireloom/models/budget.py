@@ -49,15 +49,15 @@ def match_widths(
         current, now = _trim(cost, current, now, target)
     if abs(now - target) > TOLERANCE * target:
         raise InvalidValue(
-            f"no width meets the budget of {target:,} multiply-adds within "
-            f"{TOLERANCE:.0%}; the nearest, {' '.join(map(str, current))}, costs {now:,}"
+            f"no width meets the budget of {target:,} within {TOLERANCE:.0%}; "
+            f"the nearest, {' '.join(map(str, current))}, costs {now:,}"
         )
     return current
 
 
 def _scaled(widths: Sequence[int], first: int) -> list[int]:
     """``widths`` with the first replaced and the ratios of the others kept."""
-    return [first, *(round(first * w / widths[0]) for w in widths[1:])]
+    return [first, *(round(first * (w / widths[0])) for w in widths[1:])]
 
 
 def _trim(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wireloom.base import InvalidValue
+from wireloom.base import InvalidValue, is_whole
 from wireloom.compute import Pattern, block_sizes
-from wireloom.models.cost import Cost
+from wireloom.models.costs import Cost
 from wireloom.nn import FeatureNorm, WiredLinear
 from wireloom.wiring import Wiring
 
@@ -36,10 +37,18 @@ class MLPShape:
     hidden: int = 3
 
     def __post_init__(self) -> None:
-        for name, least in (("inputs", 1), ("classes", 2), ("width", 1), ("stem", 1), ("hidden", 1)):
+        for name, least in (
+            ("inputs", 1),
+            ("classes", 2),
+            ("width", 1),
+            ("stem", 1),
+            ("hidden", 1),
+        ):
             value = getattr(self, name)
-            if value < least:
-                raise InvalidValue(f"`{name}` of an MLP must be at least {least}; got {value}")
+            if not is_whole(value) or value < least:
+                raise InvalidValue(
+                    f"`{name}` of an MLP must be a whole number of at least {least}; got {value!r}"
+                )
 
     def patterns(self, wiring: Wiring | None) -> list[Pattern]:
         """Stem, hidden layers and head; dense throughout without a wiring."""
@@ -69,10 +78,7 @@ class MLPShape:
             stem = np.array(block_sizes(self.stem, wiring.nodes), dtype=np.int64)
             first, later = int(wide @ link @ stem), int(wide @ link @ wide)
         macs = (
-            self.inputs * self.stem
-            + first
-            + (self.hidden - 1) * later
-            + self.width * self.classes
+            self.inputs * self.stem + first + (self.hidden - 1) * later + self.width * self.classes
         )
         normalised = self.stem + self.hidden * self.width
         return Cost(macs=macs, params=macs + 2 * normalised + self.classes)
@@ -132,11 +138,11 @@ class MLP(nn.Module):
         x = self.stem_norm.features(self.stem.features(x))  # [members * stem, batch]
         for linear, normalise in zip(self.hidden, self.norms, strict=True):
             x = normalise.features(linear.features(x))  # [sum of widths, batch]
-        return self.head.features(x).view(self.members, -1, x.shape[1])
+        return self.head.features(x).unflatten(0, (self.members, -1))
 
     def forward(self, x: Tensor) -> Tensor:
         inputs = self.stem.pattern.shape[1]
-        if x.dim() < 2 or x[0].numel() != inputs:
+        if x.dim() < 2 or math.prod(x.shape[1:]) != inputs:
             raise InvalidValue(
                 f"`x` of this MLP must be [batch, ...] of {inputs} features a sample; "
                 f"got {list(x.shape)}"

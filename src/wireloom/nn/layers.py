@@ -65,9 +65,7 @@ class WiredLinear(Spanned):
                 normal(pattern.weights, seed, f"{name}weight")
                 for pattern, seed in zip(self.members, seeds, strict=True)
             ]
-            for part, values in zip(
-                self.weight.split([len(v) for v in drawn]), drawn, strict=True
-            ):
+            for part, values in zip(self.weight.split([len(v) for v in drawn]), drawn, strict=True):
                 part.copy_(torch.from_numpy(values))
             self.weight *= LINEAR_SD
             if self.bias is not None:

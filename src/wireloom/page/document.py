@@ -89,7 +89,7 @@ def render(document: Mapping[str, Any]) -> str:
         "error_name": document["error_name"],
         "points": points,
         "baseline": _packed(baseline) if baseline else None,
-        "sweet_spot": document.get("sweet_spot"),
+        "sweet_spot": _spot(document.get("sweet_spot")),
         "slices": document.get("slices") or [],
     }
     style, script = _part("report.css"), _part("report.js")
@@ -132,15 +132,27 @@ def _packed(point: Mapping[str, Any]) -> dict[str, Any]:
     return packed
 
 
+def _spot(spot: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The sweet spot, without what cannot be drawn for want of a number."""
+    if not spot or not _all_finite([*spot["C"], *spot["L"]]):
+        return None
+    interval = spot.get("interval")
+    if interval and not _all_finite([end for pair in interval.values() for end in pair]):
+        interval = None
+    return {**spot, "interval": interval}
+
+
+def _all_finite(values: Iterable[Any]) -> bool:
+    return all(value is not None and math.isfinite(value) for value in values)
+
+
 def _pack(nodes: int, pairs: Iterable[tuple[int, int]], *, directed: bool) -> str:
     """Edges as base64 of the steps between their sorted codes u * nodes + v.
 
     A step is written seven bits a byte, lowest first, the top bit set on all bytes but the last;
     in a dense wiring nearly every step takes one byte.
     """
-    codes = sorted(
-        u * nodes + v if directed else min(u, v) * nodes + max(u, v) for u, v in pairs
-    )
+    codes = sorted(u * nodes + v if directed else min(u, v) * nodes + max(u, v) for u, v in pairs)
     packed = bytearray()
     last = 0
     for code in codes:
@@ -169,7 +181,7 @@ def _finite(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    """The value as HTML text; half a surrogate pair, which UTF-8 cannot hold, as a question mark."""
+    """The value as HTML text; half a surrogate pair, which UTF-8 lacks, as a question mark."""
     return html.escape(str(value)).encode("utf-8", "replace").decode()
 
 

@@ -2,15 +2,13 @@
 // values only, never as markup, so whatever they hold is shown and not run.
 (() => {
   "use strict";
-  const data = JSON.parse(document.getElementById("data").textContent);
-  const dense = data.baseline;
-  const wirings = dense ? [...data.points, dense] : data.points;
-  const spot = data.sweet_spot;
-  const known = (value) => typeof value === "number";
   const $ = (id) => document.getElementById(id);
+  const data = JSON.parse($("data").textContent);
+  const dense = data.baseline, spot = data.sweet_spot;
+  const wirings = dense ? [...data.points, dense] : data.points;
+  const known = (value) => typeof value === "number";
 
-  // ---- elements -------------------------------------------------------------------------------
-  const fill = (element, attributes, children) => {
+  const fill = (element, attributes, children = []) => {
     for (const [name, value] of Object.entries(attributes || {})) element.setAttribute(name, value);
     element.append(...children);
     return element;
@@ -19,196 +17,184 @@
     fill(document.createElement(name), attributes, children);
   const svg = (name, attributes, ...children) =>
     fill(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
-  const text = (x, y, words, attributes) => svg("text", { x, y, ...attributes }, words);
-  const canvas = (width, height, attributes) =>
-    svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, ...attributes });
+  const text = (x, y, words, anchor = "start", more = {}) =>
+    svg("text", { x, y, "text-anchor": anchor, ...more }, words);
+  const line = (x1, y1, x2, y2, more) => svg("line", { x1, y1, x2, y2, ...more });
+  const canvas = (width, height, more) =>
+    svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, ...more });
 
-  // ---- numbers --------------------------------------------------------------------------------
   const fixed = (value, digits = 2) =>
     known(value) ? value.toFixed(digits).replace("-", "−") : "–";
   const whole = (value) => (known(value) ? value.toLocaleString("en-US") : "–");
-  const range = (pair) => `${fixed(pair[0])}–${fixed(pair[1])}`;
-  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const range = ([low, high]) => `${fixed(low)}–${fixed(high)}`;
   const nameOf = (wiring) => (wiring === dense ? "dense" : String(wiring.id));
-  const seedsOf = (wiring) => (wiring && wiring.errors ? wiring.errors.filter(known) : []);
+  const seedsOf = (wiring) => (wiring.errors || []).filter(known);
 
-  const extent = (values, margin = 0) => {
-    let low = Infinity, high = -Infinity;
-    for (const value of values) {
-      if (!known(value)) continue;
-      low = Math.min(low, value);
-      high = Math.max(high, value);
-    }
-    if (low > high) [low, high] = [0, 1];
-    const pad = high > low ? (high - low) * margin : margin && (Math.abs(low) * 0.05 || 0.5);
+  const extent = (values, margin) => {
+    const numbers = values.filter(known);
+    if (!numbers.length) return [0, 1];
+    const low = numbers.reduce((a, b) => Math.min(a, b));
+    const high = numbers.reduce((a, b) => Math.max(a, b));
+    const pad = high > low ? (high - low) * margin : Math.abs(low) * 0.05 || 0.5;
     return [low - pad, high + pad];
   };
   const scale = ([low, high], [from, to]) => (value) =>
-    from + ((value - low) / (high - low || 1)) * (to - from);
+    from + ((value - low) / (high - low)) * (to - from);
   const ticks = ([low, high], count) => {
-    const rough = (high - low) / count || 1;
-    const power = 10 ** Math.floor(Math.log10(rough));
+    const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));
     const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999);
-    const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
-    const marks = [];
-    for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) {
+    const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9)), marks = [];
+    for (let k = Math.ceil(low / step); k * step <= high; k++) {
       marks.push([k * step, fixed(k * step, digits)]);
     }
     return marks;
   };
 
-  // ---- colour ---------------------------------------------------------------------------------
   // A diverged run must not flatten the colours of all others: the ramp ends at Tukey's far fence.
   const sorted = wirings.map((w) => w.error).filter(known).sort((a, b) => a - b);
-  const quantile = (share) => sorted[Math.round(share * (sorted.length - 1))];
+  const quantile = (part) => sorted[Math.round(part * (sorted.length - 1))];
   const fence = quantile(0.75) + 3 * (quantile(0.75) - quantile(0.25));
-  const lowest = sorted.length ? sorted[0] : 0;
-  const highest = sorted.length ? sorted.findLast((value) => value <= fence) : 0;
+  const lowest = sorted[0];
+  const highest = sorted.findLast((value) => value <= fence || !(fence > lowest));
   const span = highest - lowest;
   const places = span > 0 ? Math.min(6, Math.max(2, Math.ceil(2 - Math.log10(span)))) : 2;
   const error = (value) => fixed(value, places);
-  const STEPS = 8; // --ramp-0 .. --ramp-8 in the style sheet, even steps of lightness
-  const share = (value) => (span > 0 ? Math.min(1, Math.max(0, (value - lowest) / span)) : 0);
+  const spread = (w) => (known(w.sd) ? ` ± ${error(w.sd)}` : "");
+  const share = (value) =>
+    span > 0 ? Math.min(1, Math.max(0, (value - lowest) / span)) : 0;
+  const STEPS = 8; // the style sheet has --ramp-0 to --ramp-8
   const colour = (value) => {
     if (!known(value)) return "transparent";
-    const step = Math.min(STEPS - 1, Math.floor(share(value) * STEPS));
-    const rest = (share(value) * STEPS - step) * 100;
-    return `color-mix(in oklab, var(--ramp-${step}), var(--ramp-${step + 1}) ${rest.toFixed(1)}%)`;
+    const at = share(value) * STEPS, step = Math.min(STEPS - 1, Math.floor(at));
+    const rest = ((at - step) * 100).toFixed(1);
+    return `color-mix(in oklab, var(--ramp-${step}), var(--ramp-${step + 1}) ${rest}%)`;
   };
-  const best = wirings.reduce(
-    (at, w, i) => (w !== dense && known(w.error) && !(wirings[at]?.error <= w.error) ? i : at), 0);
+  const rated = data.points.filter((w) => known(w.error));
+  const best = rated.length ? rated.reduce((a, b) => (b.error < a.error ? b : a)) : wirings[0];
 
   function drawLegend() {
+    const count = data.points.length, better = rated.filter((w) => w.error < dense?.error).length;
+    $("tally").textContent = `${whole(count)} wiring${count === 1 ? "" : "s"}`
+      + (known(dense?.error) ? `; ${whole(better)} with a lower mean error than the dense net` : "")
+      + (rated.length < count ? `; ${whole(count - rated.length)} without a result` : "");
+    if (!sorted.length) return;
+    const beyond = sorted[sorted.length - 1] > highest ? "≥ " : "";
     const bar = tag("div", { class: "bar" });
-    const below = tag("div", { class: "ends" }, tag("span", {}, error(sorted.length ? lowest : null)));
-    if (span > 0) {
-      const beyond = sorted[sorted.length - 1] > highest;
-      below.append(tag("span", {}, (beyond ? "≥ " : "") + error(highest)));
+    const ends = tag("div", { class: "ends" }, tag("span", {}, error(lowest)));
+    if (span > 0) ends.append(tag("span", {}, beyond + error(highest)));
+    if (known(dense?.error)) {
+      const pin = tag("span", { class: "pin" }, `dense ${error(dense.error)}`), notch = tag("i");
+      const at = share(dense.error) * 100;
+      pin.style.left = notch.style.left = `${at}%`;
+      pin.style.transform = `translateX(${-at}%)`;
+      bar.append(notch, pin);
     }
-    if (dense && known(dense.error)) {
-      const pin = tag("span", { class: "pin" }, `dense ${error(dense.error)}`);
-      const at = share(dense.error);
-      pin.style.left = `${at * 100}%`;
-      pin.style.transform = `translateX(${-at * 100}%)`;
-      const line = tag("i");
-      line.style.left = `${at * 100}%`;
-      bar.append(line, pin);
-    }
-    $("legend").setAttribute("aria-label",
-      `Colour: ${data.error_name}, from ${error(lowest)} (best) to ${error(highest)}`);
-    $("legend").append(tag("span", { class: "name" }, data.error_name), bar, below);
-    const rated = data.points.filter((w) => known(w.error));
-    const better = dense ? rated.filter((w) => w.error < dense.error).length : 0;
-    $("tally").textContent = `${whole(data.points.length)} wiring${data.points.length === 1 ? "" : "s"}`
-      + (dense && known(dense.error) ? `; ${whole(better)} with a lower mean error than the dense net` : "")
-      + (rated.length < data.points.length ? `; ${whole(data.points.length - rated.length)} without a result` : "");
+    const label = `Colour: ${data.error_name}, from ${error(lowest)} (best) to ${error(highest)}`;
+    fill($("legend"), { "aria-label": label }, [tag("span", {}, data.error_name), bar, ends]);
   }
 
-  // ---- charts ---------------------------------------------------------------------------------
   function axes(chart, box, domains, names, counts) {
-    const x = scale(domains[0], [box.left, box.right]), y = scale(domains[1], [box.bottom, box.top]);
+    const x = scale(domains[0], [box.left, box.right]);
+    const y = scale(domains[1], [box.bottom, box.top]);
     const grid = svg("g", { class: "axes", "aria-hidden": "true" });
     for (const [value, label] of ticks(domains[0], counts[0])) {
-      grid.append(svg("line", { x1: x(value), x2: x(value), y1: box.top, y2: box.bottom }),
-        text(x(value), box.bottom + 18, label, { "text-anchor": "middle" }));
+      grid.append(line(x(value), box.top, x(value), box.bottom),
+        text(x(value), box.bottom + 18, label, "middle"));
     }
     for (const [value, label] of ticks(domains[1], counts[1])) {
-      grid.append(svg("line", { x1: box.left, x2: box.right, y1: y(value), y2: y(value) }),
-        text(box.left - 8, y(value) + 4, label, { "text-anchor": "end" }));
+      grid.append(line(box.left, y(value), box.right, y(value)),
+        text(box.left - 8, y(value) + 4, label, "end"));
     }
-    const middle = (box.top + box.bottom) / 2, side = box.side ?? 14;
-    grid.append(
-      text((box.left + box.right) / 2, box.bottom + 40, names[0], { class: "axis", "text-anchor": "middle" }),
-      text(side, middle, names[1],
-        { class: "axis", "text-anchor": "middle", transform: `rotate(-90 ${side} ${middle})` }));
+    const centre = (box.left + box.right) / 2, middle = (box.top + box.bottom) / 2;
+    const turn = { class: "axis", transform: `rotate(-90 13 ${middle})` };
+    grid.append(text(centre, box.bottom + 40, names[0], "middle", { class: "axis" }),
+      text(13, middle, names[1], "middle", turn));
     chart.append(grid);
     return { x, y };
   }
 
-  const rectangle = (at, c, l) => {
-    const [left, right, top, bottom] = [at.x(c[0]), at.x(c[1]), at.y(l[1]), at.y(l[0])];
-    return `M${left} ${top}H${right}V${bottom}H${left}Z`;
-  };
-  const corner = (at, c, l) => [Math.min(...c.map(at.x)), Math.min(...l.map(at.y))];
-
-  function drawSpot(chart, at) {
-    const bins = svg("g", { class: "bins" });
-    for (const bin of spot.bins || []) {
-      const cell = svg("path", { d: rectangle(at, bin.C, bin.L), class: bin.kept ? "kept" : "left" },
-        svg("title", {}, `C ${range(bin.C)}, L ${range(bin.L)}: mean ${error(bin.mean)} of ${bin.count}`));
+  // The spot's parts that lie under the points, and those that lie over them.
+  function spotLayers(at) {
+    const box = (c, l) => `M${at.x(c[0])} ${at.y(l[1])}H${at.x(c[1])}V${at.y(l[0])}H${at.x(c[0])}Z`;
+    const under = (spot.bins || []).map((bin) => {
+      const words = `C ${range(bin.C)}, L ${range(bin.L)}: mean ${error(bin.mean)} of ${bin.count}`;
+      const cell = svg("path", { d: box(bin.C, bin.L), class: "bin" }, svg("title", {}, words));
       cell.style.fill = colour(bin.mean);
-      bins.append(cell);
-    }
-    chart.append(bins);
+      return cell;
+    });
+    const over = (spot.bins || []).filter((bin) => bin.kept)
+      .map((bin) => svg("path", { d: box(bin.C, bin.L), class: "bin kept" }));
     if (spot.interval) {
       const { C_lo, C_hi, L_lo, L_hi } = spot.interval;
-      // The inner rectangle is what every redraw agrees on; there may be no such place.
-      const agreed = C_lo[1] < C_hi[0] && L_lo[1] < L_hi[0]
-        ? rectangle(at, [C_lo[1], C_hi[0]], [L_lo[1], L_hi[0]]) : "";
-      const outer = rectangle(at, [C_lo[0], C_hi[1]], [L_lo[0], L_hi[1]]);
-      chart.append(svg("path", { d: outer + agreed, class: "band", "fill-rule": "evenodd" }));
+      const outer = box([C_lo[0], C_hi[1]], [L_lo[0], L_hi[1]]);
+      // What lies inside at either end of every interval; there may be no such place.
+      const inner = C_lo[1] < C_hi[0] && L_lo[1] < L_hi[0]
+        ? box([C_lo[1], C_hi[0]], [L_lo[1], L_hi[0]]) : "";
+      under.push(svg("path", { d: outer + inner, class: "band", "fill-rule": "evenodd" }));
+      over.push(svg("path", { d: outer + inner, class: "band-edge" }));
     }
-    const [left, top] = corner(at, spot.C, spot.L);
-    chart.append(svg("path", { d: rectangle(at, spot.C, spot.L), class: "spot" }));
-    return text(left + 2, top - 7, "sweet spot", { class: "spot-name" });
+    over.push(svg("path", { d: box(spot.C, spot.L), class: "spot" }),
+      text(at.x(spot.C[0]), at.y(spot.L[1]) - 7, "sweet spot", "start", { class: "spot-name" }));
+    return [under, over];
   }
 
-  // ---- the plane ------------------------------------------------------------------------------
   let selected = -1, focused = -1, hovered = -1, drawnWidth = 0;
   let marks = [], spots = [], ring = null;
-  const rows = new Map();
-  const onPlane = (w) => known(w.C) && known(w.L);
-  const describe = (w) =>
-    `${nameOf(w)}: C ${fixed(w.C)}, L ${fixed(w.L)}, error ${error(w.error)}`;
+  const rows = [];
 
   function drawPlane() {
-    const width = Math.max(280, $("plane").clientWidth);
+    const width = Math.max(280, $("plane").clientWidth), small = width < 500;
     const height = Math.round(Math.min(640, Math.max(340, width * 0.74)));
-    drawnWidth = width;
     const chart = canvas(width, height, { role: "listbox", "aria-label":
       "Wirings by clustering C and path length L. Arrow keys move, Enter chooses." });
-    const box = { left: 52, right: width - 14, top: 14, bottom: height - 48 };
-    const edges = spot?.interval ? [...spot.interval.L_lo, ...spot.interval.L_hi] : [];
-    const lengths = extent([...wirings.map((w) => w.L), ...(spot ? spot.L : []), ...edges], 0.05);
-    const at = axes(chart, box, [[-0.025, 1.025], lengths],
-      ["clustering coefficient C", "mean path length L"], [width < 500 ? 5 : 10, 7]);
-    const label = spot ? drawSpot(chart, at) : null;
-    const radius = Math.min(width < 500 ? 5 : 7, Math.max(width < 500 ? 1.5 : 2.3, 46 / Math.sqrt(wirings.length)));
-    const dots = svg("g", { class: "dots" });
+    const bins = (spot?.bins || []).map((bin) => bin.L);
+    const reach = [spot?.L, spot?.interval?.L_lo, spot?.interval?.L_hi, ...bins].flat();
+    const lengths = extent([...wirings.map((w) => w.L), ...reach], 0.05);
+    const at = axes(chart, { left: 52, right: width - 14, top: 14, bottom: height - 48 },
+      [[-0.025, 1.025], lengths],
+      ["clustering coefficient C", "mean path length L"], [small ? 5 : 10, 7]);
+    const [least, most] = small ? [1.5, 5] : [2.4, 7];
+    const radius = Math.min(most, Math.max(least, 46 / Math.sqrt(wirings.length)));
+    const big = Math.max(6, radius + 1.5);
+    const dots = svg("g", { class: wirings.length > 1000 ? "dots many" : "dots" });
+    drawnWidth = width;
     spots = [];
     marks = wirings.map((w, i) => {
-      if (!onPlane(w)) return null;
-      const [x, y] = [at.x(w.C), at.y(w.L)];
-      const big = Math.max(6, radius + 1.5);
-      const mark = w === dense
-        ? svg("path", { d: `M${x} ${y - big}L${x + big} ${y}L${x} ${y + big}L${x - big} ${y}Z`, class: "dense" })
+      if (!known(w.C) || !known(w.L)) return null;
+      const x = at.x(w.C), y = at.y(w.L);
+      const diamond = `M${x} ${y - big}L${x + big} ${y}L${x} ${y + big}L${x - big} ${y}Z`;
+      const mark = w === dense ? svg("path", { d: diamond, class: "dense" })
         : svg("circle", { cx: x, cy: y, r: radius });
-      fill(mark, { role: "option", tabindex: -1, "data-index": i, "aria-label": describe(w), "aria-selected": false }, []);
+      const words = `${nameOf(w)}: C ${fixed(w.C)}, L ${fixed(w.L)}, error ${error(w.error)}`;
+      fill(mark, { role: "option", tabindex: -1, "data-index": i, "aria-label": words });
       if (known(w.error)) mark.style.fill = colour(w.error);
       else mark.classList.add("unknown");
       dots.append(mark);
       spots.push({ i, x, y });
       return mark;
     });
-    ring = svg("circle", { class: "ring", r: radius + 4.5, visibility: "hidden" });
-    chart.append(dots, ring, ...(label ? [label] : []));
-    if (!wirings.some(onPlane)) {
-      chart.append(text(width / 2, height / 2, "No wiring has finished yet.", { class: "axis", "text-anchor": "middle" }));
-    }
-    chart.addEventListener("pointermove", (event) => hover(nearest(chart, event)));
+    const around = { r: Math.max(9, radius + 4.5) };
+    ring = svg("g", { class: "ring" }, svg("circle", around), svg("circle", around));
+    const [under, over] = spot ? spotLayers(at) : [[], []];
+    chart.append(...under, dots, ...over, ring);
+    if (!spots.length) chart.append(text(width / 2, height / 2, "No wiring to show yet", "middle"));
+    chart.addEventListener("pointermove", (event) => hover(nearest(event)));
     chart.addEventListener("pointerleave", () => hover(-1));
-    chart.addEventListener("click", (event) => choose(nearest(chart, event)));
+    chart.addEventListener("click", (event) => choose(nearest(event)));
     chart.addEventListener("keydown", onKey);
-    chart.addEventListener("focusin", (event) => { focused = Number(event.target.dataset.index); hover(focused); });
+    chart.addEventListener("focusin", (event) => {
+      focused = Number(event.target.dataset.index);
+      stopAt(event.target);
+      hover(focused);
+    });
     chart.addEventListener("focusout", () => hover(-1));
     $("plane").replaceChildren(chart);
-    mark();
+    showSelected();
   }
 
   // Small points are hard to hit: the pointer means the closest one in reach.
-  function nearest(chart, event) {
-    const frame = chart.getBoundingClientRect();
-    const zoom = drawnWidth / frame.width;
+  function nearest(event) {
+    const frame = event.currentTarget.getBoundingClientRect(), zoom = drawnWidth / frame.width;
     const x = (event.clientX - frame.left) * zoom, y = (event.clientY - frame.top) * zoom;
     let found = -1, reach = 18;
     for (const place of spots) {
@@ -218,20 +204,20 @@
     return found;
   }
 
+  const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
   function onKey(event) {
-    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    const way = WAYS[event.key], here = spots.find((place) => place.i === focused);
     if (event.key === "Enter" || event.key === " ") choose(focused);
-    else if (event.key === "Home") marks[best]?.focus();
-    else if (way) {
-      const here = spots.find((place) => place.i === focused);
-      let next = null, least = Infinity;
-      for (const place of spots) {
-        const ahead = (place.x - here.x) * way[0] + (place.y - here.y) * way[1];
-        const aside = Math.abs((place.x - here.x) * way[1]) + Math.abs((place.y - here.y) * way[0]);
-        const cost = ahead + 2.5 * aside;
-        if (ahead > 0.01 && cost < least) [next, least] = [place, cost];
+    else if (event.key === "Home") marks[wirings.indexOf(best)]?.focus();
+    else if (way && here) {
+      let next = -1, least = Infinity;
+      for (const { i, x, y } of spots) {
+        const ahead = (x - here.x) * way[0] + (y - here.y) * way[1];
+        const aside = Math.abs((x - here.x) * way[1] + (y - here.y) * way[0]);
+        if (ahead > 0.01 && ahead + 2.5 * aside < least) [next, least] = [i, ahead + 2.5 * aside];
       }
-      if (next) marks[next.i].focus();
+      marks[next]?.focus();
     } else return;
     event.preventDefault();
   }
@@ -240,246 +226,238 @@
     if (hovered === index) return;
     marks[hovered]?.classList.remove("over");
     hovered = index;
-    const tip = $("tooltip");
-    tip.hidden = index < 0;
-    if (index < 0) return;
-    const w = wirings[index];
+    const tip = $("tooltip"), w = wirings[index];
+    tip.hidden = !w;
+    if (!w) return;
     marks[index].classList.add("over");
-    tip.replaceChildren(
-      tag("b", {}, w === dense ? w.label : `wiring ${w.id}`),
+    tip.replaceChildren(tag("b", {}, w === dense ? w.label : `wiring ${w.id}`),
       tag("span", {}, `C ${fixed(w.C, 3)}   L ${fixed(w.L, 3)}`),
-      tag("span", {}, `error ${error(w.error)}${known(w.sd) ? ` ± ${error(w.sd)}` : ""}`));
+      tag("span", {}, `error ${error(w.error)}${spread(w)}`));
     const point = marks[index].getBoundingClientRect(), size = tip.getBoundingClientRect();
-    const left = point.left + point.width / 2 - size.width / 2;
-    const top = point.top - size.height - 10;
-    tip.style.left = `${Math.max(6, Math.min(document.documentElement.clientWidth - size.width - 6, left)) + scrollX}px`;
+    const left = point.left + (point.width - size.width) / 2, top = point.top - size.height - 10;
+    const rightmost = document.documentElement.clientWidth - size.width - 6;
+    tip.style.left = `${Math.max(6, Math.min(rightmost, left)) + scrollX}px`;
     tip.style.top = `${(top < 4 ? point.bottom + 10 : top) + scrollY}px`;
   }
 
-  // ---- choosing -------------------------------------------------------------------------------
-  function mark() {
-    marks.forEach((m, i) => m && m.setAttribute("tabindex", i === selected ? 0 : -1));
-    const place = spots.find((p) => p.i === selected);
-    if (place) fill(ring, { cx: place.x, cy: place.y, visibility: "visible" }, []);
-    else {
-      ring.setAttribute("visibility", "hidden");
-      if (spots.length) marks[spots[0].i].setAttribute("tabindex", 0);
-    }
+  // One point takes part in the page's tab order, or thousands would.
+  function stopAt(mark) {
+    $("plane").querySelector('[tabindex="0"]')?.setAttribute("tabindex", -1);
+    mark?.setAttribute("tabindex", 0);
+  }
+
+  function showSelected() {
+    const place = spots.find(({ i }) => i === selected);
+    stopAt(marks[selected] || marks[spots[0]?.i]);
     marks[selected]?.setAttribute("aria-selected", true);
+    const { x, y } = place || { x: -99, y: -99 };
+    ring.setAttribute("transform", `translate(${x} ${y})`);
   }
 
   function choose(index) {
     if (index < 0 || index === selected) return;
-    marks[selected]?.setAttribute("aria-selected", false);
-    rows.get(selected)?.setAttribute("aria-selected", false);
+    for (const old of [marks[selected], rows[selected]]) old?.setAttribute("aria-selected", false);
     selected = index;
-    mark();
+    showSelected();
     drawPanel(wirings[index]);
-    const row = rows.get(index);
-    if (!row) return;
-    row.setAttribute("aria-selected", true);
-    const list = $("table");
-    const head = list.querySelector("thead").offsetHeight;
-    if (row.offsetTop - head < list.scrollTop || row.offsetTop + row.offsetHeight > list.scrollTop + list.clientHeight) {
-      list.scrollTop = row.offsetTop - list.clientHeight / 2;
+    rows[index].setAttribute("aria-selected", true);
+    const list = $("table"), row = rows[index].getBoundingClientRect();
+    const below = row.top - list.getBoundingClientRect().top - list.clientTop;
+    if (below < ROW || below > list.clientHeight - ROW) {
+      list.scrollTop += below - list.clientHeight / 2;
     }
   }
 
-  // ---- the panel ------------------------------------------------------------------------------
-  function unpack(wiring) {
-    const bytes = atob(wiring.wires), pairs = [];
-    for (let at = 0, code = 0; at < bytes.length; ) {
-      for (let weight = 1; ; weight *= 128) {
-        const byte = bytes.charCodeAt(at++);
-        code += (byte & 127) * weight;
-        if (byte < 128) break;
-      }
-      pairs.push([Math.floor(code / wiring.nodes), code % wiring.nodes]);
+  // Edges come as base64 of the steps between sorted codes u * nodes + v, seven bits a byte.
+  function unpack({ wires, nodes }) {
+    const bytes = atob(wires), pairs = [];
+    for (let at = 0, code = 0, weight = 1; at < bytes.length; at++) {
+      const byte = bytes.charCodeAt(at);
+      code += (byte & 127) * weight;
+      weight = byte > 127 ? weight * 128 : 1;
+      if (byte < 128) pairs.push([Math.floor(code / nodes), code % nodes]);
     }
     return pairs;
   }
 
   function drawWiring(w, size) {
-    const pairs = unpack(w);
+    const pairs = unpack(w), dot = Math.max(1.2, Math.min(size / 40, (0.9 * size) / w.nodes));
     const picture = canvas(size, size, { class: "wiring", role: "img",
       "aria-label": `The wiring: ${w.nodes} nodes and ${pairs.length} edges on a circle` });
-    const dot = Math.max(1.2, Math.min(size / 40, (0.9 * size) / w.nodes));
     const radius = w.nodes > 1 ? size / 2 - dot - 2 : 0;
-    const at = Array.from({ length: w.nodes }, (_, node) => {
+    const opacity = Math.max(0.14, Math.min(0.8, 6 / Math.sqrt(pairs.length || 1)));
+    const edges = svg("g", { class: "edges", "stroke-opacity": opacity });
+    const nodes = svg("g", { class: "nodes" });
+    const at = [];
+    for (let node = 0; node < w.nodes; node++) {
       const angle = (2 * Math.PI * node) / w.nodes;
-      return [size / 2 + radius * Math.sin(angle), size / 2 - radius * Math.cos(angle)];
-    });
-    const lines = svg("g", { class: "edges", "stroke-opacity": Math.max(0.14, Math.min(0.8, 6 / Math.sqrt(pairs.length || 1))) });
-    const touching = at.map(() => []);
+      at.push([size / 2 + radius * Math.sin(angle), size / 2 - radius * Math.cos(angle)]);
+      nodes.append(svg("circle", { cx: at[node][0], cy: at[node][1], r: dot }));
+    }
     for (const [u, v] of pairs) {
-      let [x2, y2] = at[v];
-      if (w.directed && u !== v) {
-        const cut = dot / Math.hypot(x2 - at[u][0], y2 - at[u][1]);
-        [x2, y2] = [x2 - (x2 - at[u][0]) * cut, y2 - (y2 - at[u][1]) * cut];
-      }
-      const line = svg("line", { x1: at[u][0], y1: at[u][1], x2, y2 });
-      if (w.directed) line.setAttribute("marker-end", "url(#arrow)");
-      touching[u].push(line);
-      touching[v].push(line);
-      lines.append(line);
+      const [[x1, y1], [x2, y2]] = [at[u], at[v]];
+      // An arrow's tip belongs on the rim of the node, where it can be seen.
+      const cut = w.directed && u !== v ? dot / Math.hypot(x2 - x1, y2 - y1) : 0;
+      const edge = line(x1, y1, x2 - (x2 - x1) * cut, y2 - (y2 - y1) * cut);
+      if (w.directed) edge.setAttribute("marker-end", "url(#arrow)");
+      edges.append(edge);
     }
+    picture.append(edges, nodes);
     if (w.directed) {
-      picture.append(svg("defs", {}, svg("marker",
-        { id: "arrow", viewBox: "0 0 6 6", refX: 6, refY: 3, markerWidth: 6, markerHeight: 6, orient: "auto" },
-        svg("path", { d: "M0 0L6 3L0 6z" }))));
+      picture.append(svg("marker", { id: "arrow", viewBox: "0 0 6 6", refX: 6, refY: 3,
+        markerWidth: 6, markerHeight: 6, orient: "auto" }, svg("path", { d: "M0 0L6 3L0 6z" })));
     }
-    const nodes = svg("g", { class: "nodes" }, ...at.map(([cx, cy], node) => {
-      const circle = svg("circle", { cx, cy, r: dot });
-      const light = (on) => {
-        picture.classList.toggle("lit", on);
-        touching[node].forEach((line) => line.classList.toggle("on", on));
-      };
-      circle.addEventListener("pointerenter", () => light(true));
-      circle.addEventListener("pointerleave", () => light(false));
-      return circle;
-    }));
-    picture.append(lines, nodes);
     return picture;
   }
 
   function drawSeeds(w) {
-    const width = 340, lines = w === dense || !dense ? [[nameOf(w), w]] : [["this", w], ["dense", dense]];
-    const height = 34 + 26 * lines.length;
-    const shown = lines.flatMap(([, one]) => [one.error, ...seedsOf(one)]);
-    const x = scale(extent([lowest, highest, ...shown], 0.06), [48, width - 10]);
-    const chart = canvas(width, height, { class: "seeds", role: "img", "aria-label":
-      `Each seed's error: ${lines.map(([name, one]) => `${name} ${seedsOf(one).map(error).join(", ")}`).join("; ")}` });
-    const low = height - 24;
-    for (const [value, label] of ticks(extent([lowest, highest, ...shown], 0.06), 4)) {
-      chart.append(svg("line", { x1: x(value), x2: x(value), y1: 4, y2: low, class: "grid" }),
-        text(x(value), height - 8, label, { "text-anchor": "middle" }));
+    const shown = !dense || w === dense ? [[nameOf(w), w]] : [["this", w], ["dense", dense]];
+    const width = 340, floor = 10 + 26 * shown.length;
+    const values = shown.flatMap(([, one]) => [one.error, ...seedsOf(one)]);
+    const domain = extent([lowest, highest, ...values], 0.06), x = scale(domain, [48, width - 10]);
+    const words = shown.map(([name, one]) => `${name} ${seedsOf(one).map(error).join(", ")}`);
+    const chart = canvas(width, floor + 24,
+      { class: "seeds", role: "img", "aria-label": `Error of each seed: ${words.join("; ")}` });
+    for (const [value, label] of ticks(domain, 4)) {
+      chart.append(line(x(value), 4, x(value), floor, { class: "grid" }),
+        text(x(value), floor + 16, label, "middle"));
     }
-    lines.forEach(([name, one], k) => {
-      const y = 18 + 26 * k;
-      const row = svg("g", { class: one === dense ? "of-dense" : "of-this" }, text(40, y + 4, name, { "text-anchor": "end" }));
-      if (known(one.error)) row.append(svg("line", { x1: x(one.error), x2: x(one.error), y1: y - 10, y2: y + 10, class: "mean" }));
-      for (const value of seedsOf(one)) row.append(svg("circle", { cx: x(value), cy: y, r: 4 }));
+    shown.forEach(([name, one], k) => {
+      const y = 18 + 26 * k, kind = one === dense ? "of-dense" : "of-this";
+      const row = svg("g", { class: kind }, text(38, y + 4, name, "end"));
+      const mean = x(one.error);
+      if (known(one.error)) row.append(line(mean, y - 10, mean, y + 10, { class: "mean" }));
+      row.append(...seedsOf(one).map((value) => svg("circle", { cx: x(value), cy: y, r: 4 })));
       chart.append(row);
     });
     return chart;
   }
 
   function drawPanel(w) {
+    const seeds = seedsOf(w).length;
+    const gap = w !== dense && known(dense?.error) && known(w.error) ? w.error - dense.error : null;
+    const crown = w === best && rated.length > 1 ? ", the best mean" : "";
+    const chip = tag("i", { class: "chip" });
+    chip.style.background = colour(w.error);
     const facts = [
       ["C", fixed(w.C, 3)], ["L", fixed(w.L, 3)], ["density", fixed(w.density, 3)],
       ["nodes", whole(w.nodes)], ["edges", whole(w.edge_count)], ["width", whole(w.width)],
-      ["multiply-adds", whole(w.macs), "wide"], ["parameters", whole(w.params), "wide"],
-    ];
-    const gap = dense && w !== dense && known(w.error) && known(dense.error) ? w.error - dense.error : null;
-    const chip = tag("i", { class: "chip" });
-    chip.style.background = colour(w.error);
-    const title = w === dense ? "Dense baseline" : `Wiring ${w.id}${wirings.indexOf(w) === best && known(w.error) ? ", the best mean" : ""}`;
-    const seeds = seedsOf(w).length;
+      ["multiply-adds", whole(w.macs), "wide"], ["parameters", whole(w.params), "wide"]];
+    const title = w === dense ? "Dense baseline" : `Wiring ${w.id}${crown}`;
     $("panel").replaceChildren(
       tag("h2", { "aria-live": "polite" }, title),
       tag("p", { class: "label" }, w.label),
-      known(w.nodes) && typeof w.wires === "string" ? drawWiring(w, 360) : tag("p", { class: "hint" }, "Its edges are not in this report."),
-      tag("p", { class: "score" }, chip, tag("b", {}, error(w.error)),
-        known(w.sd) ? ` ± ${error(w.sd)}` : "",
-        tag("span", {}, gap === null ? "" : `${gap > 0 ? "+" : ""}${error(gap)} against dense`)),
-      tag("p", { class: "hint" }, data.error_name + (seeds ? `, ${seeds} seed${seeds > 1 ? "s" : ""}` : "")),
+      w.wires === undefined ? tag("p", { class: "hint" }, "Its edges are not in this report.")
+        : drawWiring(w, 360),
+      tag("p", { class: "score" }, chip, tag("b", {}, error(w.error)), spread(w), tag("span", {},
+        gap === null ? "" : `${gap > 0 ? "+" : ""}${error(gap)} against dense`)),
+      tag("p", { class: "hint" }, data.error_name,
+        seeds ? `, ${seeds} seed${seeds > 1 ? "s" : ""}` : ""),
       ...(seeds ? [drawSeeds(w)] : []),
       tag("dl", {}, ...facts.map(([name, value, kind]) =>
-        tag("div", kind ? { class: kind } : {}, tag("dt", {}, name), tag("dd", {}, value)))));
+        tag("div", { class: kind || "" }, tag("dt", {}, name), tag("dd", {}, value)))));
   }
 
-  // ---- slices ---------------------------------------------------------------------------------
-  function drawSlice(slice) {
-    const width = 400, height = 290, other = slice.axis === "L" ? "path length L" : "clustering C";
-    const chart = canvas(width, height, { role: "img", "aria-label": `${slice.title}: error against ${other}` });
-    const domain = extent(slice.points.map((p) => p[0]), 0.04), fit = slice.fit;
-    const curve = [];
+  function drawSlice({ title, axis, points, fit }) {
+    const width = 400, box = { left: 58, right: 392, top: 8, bottom: 244 };
+    const name = axis === "L" ? "path length L" : "clustering C";
+    const chart = canvas(width, 290, { role: "img", "aria-label": `${title}: error by ${name}` });
+    const seen = points.filter((point) => point.every(known));
+    if (!fit?.coefficients.every(known)) fit = null;
+    const domain = extent(seen.map((point) => point[0]), 0.04), curve = [];
     for (let k = 0; fit && k <= 60; k++) {
-      const x = domain[0] + ((domain[1] - domain[0]) * k) / 60;
-      curve.push([x, (fit.coefficients[0] * x + fit.coefficients[1]) * x + fit.coefficients[2]]);
+      const x = domain[0] + ((domain[1] - domain[0]) * k) / 60, [a, b, c] = fit.coefficients;
+      curve.push([x, (a * x + b) * x + c]);
     }
-    const heights = extent([...slice.points, ...curve].map((p) => p[1]), 0.08);
-    const box = { left: 58, right: width - 8, top: 8, bottom: height - 46, side: 13 };
-    const at = axes(chart, box, [domain, heights], [other, data.error_name], [6, 5]);
-    const size = Math.max(2, Math.min(4.5, 30 / Math.sqrt(slice.points.length || 1)));
-    if (dense && dense.error > heights[0] && dense.error < heights[1]) {
+    const heights = extent([...seen, ...curve].map((point) => point[1]), 0.08);
+    const at = axes(chart, box, [domain, heights], [name, data.error_name], [6, 5]);
+    if (dense?.error > heights[0] && dense.error < heights[1]) {
       const y = at.y(dense.error);
-      chart.append(svg("line", { x1: box.left, x2: box.right, y1: y, y2: y, class: "level" }),
-        text(box.right - 2, y - 5, "dense", { "text-anchor": "end", class: "level-name" }));
+      chart.append(line(box.left, y, box.right, y, { class: "level" }),
+        text(box.right - 2, y - 5, "dense", "end"));
     }
-    chart.append(svg("g", { class: "cloud" }, ...slice.points.filter((p) => p.every(known)).map((p) =>
-      svg("circle", { cx: at.x(p[0]), cy: at.y(p[1]), r: size }))));
-    const figure = tag("figure", {}, tag("h3", {}, slice.title), chart);
+    const r = Math.max(1.6, Math.min(4.5, 30 / Math.sqrt(seen.length)));
+    chart.append(svg("g", { class: "cloud" },
+      ...seen.map(([x, y]) => svg("circle", { cx: at.x(x), cy: at.y(y), r }))));
+    let words = "Too few points for a fit.";
     if (fit) {
-      chart.append(svg("path", { class: "fit", d: curve.map(([x, y], k) => `${k ? "L" : "M"}${at.x(x)} ${at.y(y)}`).join("") }));
-      const turn = known(fit.vertex) && fit.vertex > domain[0] && fit.vertex < domain[1];
-      if (turn) chart.append(svg("line", { x1: at.x(fit.vertex), x2: at.x(fit.vertex), y1: box.top, y2: box.bottom, class: "vertex" }));
+      const turns = fit.vertex > domain[0] && fit.vertex < domain[1], x = at.x(fit.vertex);
+      const path = curve.map((point) => `${at.x(point[0])} ${at.y(point[1])}`).join("L");
+      if (turns) chart.append(line(x, box.top, x, box.bottom, { class: "vertex" }));
+      chart.append(svg("path", { class: "fit", d: `M${path}` }));
       const extreme = fit.coefficients[0] < 0 ? "highest" : "lowest";
-      figure.append(tag("figcaption", {}, `Second-degree fit, R² ${fixed(fit.r2)}; `
-        + (turn ? `${extreme} at ${slice.axis} = ${fixed(fit.vertex)}.` : "no turning point within the data.")));
-    } else figure.append(tag("figcaption", {}, "Too few points for a fit."));
-    return figure;
+      words = `Second-degree fit, R² ${fixed(fit.r2)}; ` + (turns
+        ? `${extreme} at ${axis} = ${fixed(fit.vertex)}.` : "no turning point within the data.");
+    }
+    return tag("figure", {}, tag("h3", {}, title), chart, tag("figcaption", {}, words));
   }
 
-  // ---- the table ------------------------------------------------------------------------------
+  const ROW = 31; // the height of a row in the style sheet
   const columns = [
-    ["wiring", (w) => w.id, nameOf], ["C", (w) => w.C, (w) => fixed(w.C, 3)], ["L", (w) => w.L, (w) => fixed(w.L, 3)],
-    ["density", (w) => w.density, (w) => fixed(w.density, 3)], ["width", (w) => w.width, (w) => whole(w.width)],
-    ["error", (w) => w.error, (w) => error(w.error)], ["sd", (w) => w.sd, (w) => error(w.sd)],
-  ];
+    ["wiring", "id", nameOf], ["C", "C", (w) => fixed(w.C, 3)], ["L", "L", (w) => fixed(w.L, 3)],
+    ["density", "density", (w) => fixed(w.density, 3)], ["width", "width", (w) => whole(w.width)],
+    ["error", "error", (w) => error(w.error)], ["sd", "sd", (w) => error(w.sd)]];
 
   function drawTable() {
-    const body = tag("tbody");
-    const order = wirings.map((_, i) => i);
+    const order = [...wirings.keys()], table = tag("table", { role: "grid", "aria-label":
+      "All wirings. The arrow keys move, Enter chooses." });
     const heads = columns.map(([name], k) => {
       const button = tag("button", { type: "button" }, name);
-      button.addEventListener("click", () => sort(k, heads[k].getAttribute("aria-sort") === "ascending" ? -1 : 1));
+      button.addEventListener("click", () =>
+        sort(k, heads[k].getAttribute("aria-sort") === "ascending" ? -1 : 1));
       return tag("th", { scope: "col" }, button);
     });
-    function sort(k, sign) {
-      const key = columns[k][1], missing = (value) => value === null || value === undefined;
+    const head = tag("thead", {}, tag("tr", {}, ...heads));
+    wirings.forEach((w, i) => {
+      const cells = columns.map(([, , show]) => tag("td", {}, show(w)));
+      const kind = w === dense ? "dense" : "";
+      rows.push(tag("tr", { "data-index": i, tabindex: -1, class: kind }, ...cells));
+    });
+    const sort = (k, sign) => {
+      const key = (i) => wirings[i][columns[k][1]] ?? null;
       order.sort((i, j) => {
-        const a = key(wirings[i]), b = key(wirings[j]);
-        if (missing(a) || missing(b)) return missing(a) - missing(b) || i - j;
-        const by = known(a) && known(b) ? a - b : String(a).localeCompare(String(b), "en", { numeric: true });
+        const a = key(i), b = key(j);
+        if (a === null || b === null) return (a === null) - (b === null) || i - j;
+        const by = known(a) && known(b) ? a - b
+          : String(a).localeCompare(String(b), "en", { numeric: true });
         return sign * by || i - j;
       });
-      heads.forEach((head) => head.removeAttribute("aria-sort"));
+      heads.forEach((cell) => cell.removeAttribute("aria-sort"));
       heads[k].setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
-      body.replaceChildren(...order.map((i) => rows.get(i)));
-    }
-    wirings.forEach((w, i) => {
-      const row = tag("tr", { "data-index": i, tabindex: -1, "aria-selected": false, ...(w === dense ? { class: "dense" } : {}) });
-      for (const [, , show] of columns) row.append(tag("td", {}, show(w)));
-      rows.set(i, row);
-    });
+      table.replaceChildren(head);
+      // In blocks, so that the browser lays out only those in sight.
+      for (let start = 0; start < order.length; start += 50) {
+        const block = tag("tbody", {}, ...order.slice(start, start + 50).map((i) => rows[i]));
+        block.style.containIntrinsicHeight = `${block.children.length * ROW}px`;
+        table.append(block);
+      }
+    };
     const pick = (row) => {
-      if (!row) return;
       choose(Number(row.dataset.index));
       const panel = $("panel").getBoundingClientRect();
-      if (panel.bottom < 0 || panel.top > innerHeight) $("panel").scrollIntoView({ block: "start" });
+      if (panel.bottom < 0 || panel.top > innerHeight) $("panel").scrollIntoView();
     };
-    body.addEventListener("click", (event) => pick(event.target.closest("tr")));
-    $("table").addEventListener("keydown", (event) => {
+    table.addEventListener("click", (event) => {
       const row = event.target.closest("tbody tr");
-      const next = { ArrowDown: row ? row.nextElementSibling : body.firstElementChild, ArrowUp: row?.previousElementSibling }[event.key];
-      if (row && (event.key === "Enter" || event.key === " ")) pick(row);
-      else if (next) next.focus();
+      if (row) pick(row);
+    });
+    table.addEventListener("keydown", (event) => {
+      const row = event.target.closest("tbody tr"), at = order.indexOf(Number(row?.dataset.index));
+      const way = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      if (way) rows[order[at + way]]?.focus();
+      else if (row && (event.key === "Enter" || event.key === " ")) pick(row);
       else return;
       event.preventDefault();
     });
-    $("table").append(tag("table", { role: "grid", "aria-label": "All wirings; the arrow keys move, Enter chooses" },
-      tag("thead", {}, tag("tr", {}, ...heads)), body));
+    $("table").append(table);
     sort(5, 1);
   }
 
-  // ---- the key --------------------------------------------------------------------------------
   function drawKey() {
     const entry = (kind, words) => tag("span", {}, tag("i", { class: kind }), words);
-    if (spot) {
-      $("key").append(entry("key-spot", `sweet spot, C ${range(spot.C)}, L ${range(spot.L)}`));
-      if (spot.interval) $("key").append(entry("key-band", "where its edges may lie"));
-    }
+    const where = spot ? `sweet spot, C ${range(spot.C)}, L ${range(spot.L)}` : "";
+    if (spot) $("key").append(entry("key-spot", where));
+    if (spot?.interval) $("key").append(entry("key-band", "where its edges may lie"));
     if (dense) $("key").append(entry("key-dense", dense.label));
     if (spot?.bins?.length) {
       const box = tag("input", { type: "checkbox", id: "bins" });
@@ -492,13 +470,12 @@
   drawKey();
   drawTable();
   drawPlane();
-  if (data.slices.length) {
-    $("slices-section").hidden = false;
-    $("slices").append(...data.slices.map(drawSlice));
-  }
-  if (wirings.length) choose(best);
-  else $("panel").hidden = true;
+  $("slices-section").hidden = !data.slices.length;
+  $("slices").append(...data.slices.map(drawSlice));
+  $("panel").hidden = !wirings.length;
+  if (wirings.length) choose(wirings.indexOf(best));
   new ResizeObserver(() => {
-    if (Math.abs($("plane").clientWidth - drawnWidth) > 1 && $("plane").clientWidth >= 280) requestAnimationFrame(drawPlane);
+    const width = $("plane").clientWidth;
+    if (width >= 280 && width !== drawnWidth) requestAnimationFrame(drawPlane);
   }).observe($("plane"));
 })();

@@ -1,6 +1,6 @@
 """Recipes and the one loop that trains a population; a single network is a population of one."""
 
-from wireloom.training.fit import Result, fit
+from wireloom.training.loop import Result, fit
 from wireloom.training.machine import machine
 from wireloom.training.optimiser import Optimiser
 from wireloom.training.recipe import NUMERICS, Recipe

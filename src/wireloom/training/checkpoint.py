@@ -17,7 +17,7 @@ from wireloom.models import Population
 from wireloom.training.recipe import NUMERICS, Recipe
 
 if TYPE_CHECKING:
-    from wireloom.training.fit import Training
+    from wireloom.training.loop import Training
 
 FORMAT = "wireloom.training/1"
 

@@ -17,8 +17,8 @@ BETAS, EPSILON = (0.9, 0.999), 1e-8  # of Adam
 
 
 def per_member(name: str, value: float | Sequence[float] | Tensor, members: int) -> Tensor:
-    """``value`` for every member, as float32 [members]; a number serves all."""
-    given = torch.as_tensor(value, dtype=torch.float32).detach().cpu()
+    """``value`` for every member, as float64 [members]; a number serves all."""
+    given = torch.as_tensor(value, dtype=torch.float64).detach().cpu()
     if given.dim() == 0:
         given = given.expand(members)
     if given.shape != (members,) or not bool((given >= 0).all()) or not given.isfinite().all():
@@ -89,6 +89,8 @@ class Optimiser:
         rate: Tensor,
         clip: Tensor | None,
     ) -> None:
+        rate, decay = rate.float(), self.weight_decay.float()
+        clip = None if clip is None else clip.float()
         if self.recipe.optimiser == "sgd":
             cpu.sgd(
                 spans,
@@ -96,7 +98,7 @@ class Optimiser:
                 slots[0],
                 g,
                 rate,
-                self.weight_decay,
+                decay,
                 clip,
                 momentum=self.recipe.momentum,
                 nesterov=self.recipe.momentum > 0,
@@ -108,7 +110,7 @@ class Optimiser:
                 *slots,
                 g,
                 rate,
-                self.weight_decay,
+                decay,
                 clip,
                 betas=BETAS,
                 epsilon=EPSILON,
@@ -160,12 +162,15 @@ class Optimiser:
             else:
                 parts = g.double().cpu().split((spans[1:] - spans[:-1]).tolist())
                 sums += torch.stack([part.square().sum() for part in parts])
-        return (most / (sums.sqrt() + 1e-6)).clamp(max=1.0).float()
+        return (most / (sums.sqrt() + 1e-6)).clamp(max=1.0)
 
     def keep(self, ids: Sequence[int], population: Population) -> Optimiser:
         """The optimiser of ``population``, which is this one's members ``ids``, with their state."""
         kept = Optimiser(
-            population, self.recipe, lr=self.lr[list(ids)], weight_decay=self.weight_decay[list(ids)]
+            population,
+            self.recipe,
+            lr=self.lr[list(ids)],
+            weight_decay=self.weight_decay[list(ids)],
         )
         kept.steps = self.steps
         for slot, tensors in self.state.items():

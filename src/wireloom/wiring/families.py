@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from wireloom.base import InvalidValue
+from wireloom.base import InvalidValue, is_whole
 from wireloom.native import _native
 from wireloom.wiring.value import MOST_NODES, FlexOrigin, Wiring
 
@@ -15,11 +13,23 @@ TRIES = 100
 
 def check_nodes(family: str, nodes: int, least: int) -> None:
     """Raise unless ``nodes`` is a whole number that the family can have."""
-    whole = isinstance(nodes, int | np.integer) and not isinstance(nodes, bool)
-    if not whole or not least <= nodes <= MOST_NODES:
+    if not is_whole(nodes) or not least <= nodes <= MOST_NODES:
         raise InvalidValue(
-            f"`nodes` of {family} must be a whole number of at least {least}; got {nodes!r}"
+            f"`nodes` of {family} must be a whole number from {least} to {MOST_NODES}; "
+            f"got {nodes!r}"
         )
+
+
+def check_seed(family: str, seed: int) -> None:
+    """Raise unless ``seed`` names a stream of numbers."""
+    if not is_whole(seed) or not 0 <= seed < 2**64:
+        raise InvalidValue(
+            f"`seed` of {family} must be a whole number from 0 to 2^64 - 1; got {seed!r}"
+        )
+
+
+def _is_real(value: object) -> bool:
+    return is_whole(value) or isinstance(value, float | np.floating)
 
 
 def ws_flex(*, nodes: int, degree: float, rewire: float, seed: int = 0) -> Wiring:
@@ -47,14 +57,13 @@ def ws_flex(*, nodes: int, degree: float, rewire: float, seed: int = 0) -> Wirin
         (304, 2)
     """
     check_nodes("ws_flex", nodes, 3)
-    if not (math.isfinite(degree) and 2 <= degree <= nodes - 1):
+    if not (_is_real(degree) and 2 <= degree <= nodes - 1):
         raise InvalidValue(
-            f"`degree` of ws_flex must be in [2, {nodes - 1}]; got {degree} (nodes={nodes})"
+            f"`degree` of ws_flex must be in [2, {nodes - 1}]; got {degree!r} (nodes={nodes})"
         )
-    if not 0 <= rewire <= 1:
-        raise InvalidValue(f"`rewire` of ws_flex must be in [0, 1]; got {rewire}")
-    if not (isinstance(seed, int | np.integer) and 0 <= seed < 2**64):
-        raise InvalidValue(f"`seed` of ws_flex must be a whole number from 0; got {seed!r}")
+    if not (_is_real(rewire) and 0 <= rewire <= 1):
+        raise InvalidValue(f"`rewire` of ws_flex must be in [0, 1]; got {rewire!r}")
+    check_seed("ws_flex", seed)
     count = round(float(degree) * int(nodes) / 2)
     edges = _native.ws_flex(int(nodes), count, float(rewire), int(seed), TRIES)
     if edges is None:
@@ -73,9 +82,9 @@ def ring(*, nodes: int, neighbours: int = 2) -> Wiring:
         InvalidValue: unless nodes >= 3 and neighbours is even, from 2 to nodes - 1.
     """
     check_nodes("ring", nodes, 3)
-    if neighbours % 2 or not 2 <= neighbours <= nodes - 1:
+    if not is_whole(neighbours) or neighbours % 2 or not 2 <= neighbours <= nodes - 1:
         raise InvalidValue(
-            f"`neighbours` of ring must be even, in [2, {nodes - 1}]; got {neighbours}"
+            f"`neighbours` of ring must be even, in [2, {nodes - 1}]; got {neighbours!r}"
         )
     start = np.repeat(np.arange(nodes), neighbours // 2)
     step = np.tile(np.arange(1, neighbours // 2 + 1), nodes)

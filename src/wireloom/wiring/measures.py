@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wireloom.base import InvalidValue
+from wireloom.base import InvalidValue, is_whole
 from wireloom.native import _native
 from wireloom.wiring.value import Wiring
 
@@ -19,7 +19,9 @@ def _undirected(wiring: Wiring) -> np.ndarray:
     return np.unique(np.sort(wiring.edges, axis=1), axis=0)
 
 
-def measure(wirings: Sequence[Wiring], *, threads: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+def measure(
+    wirings: Sequence[Wiring], *, threads: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Clustering coefficient C and average path length L of each wiring.
 
     C is the mean over nodes of the local clustering coefficient, L the mean shortest path length
@@ -38,6 +40,8 @@ def measure(wirings: Sequence[Wiring], *, threads: int | None = None) -> tuple[n
 
     Cost: O(n m / 64) each: about 8 microseconds for 64 nodes. Source: You et al. 2020, section 3.1.
     """
+    if threads is not None and not (is_whole(threads) and threads >= 1):
+        raise InvalidValue(f"`threads` of measure must be a whole number from 1; got {threads!r}")
     if not wirings:
         return np.empty(0), np.empty(0)
     edges = [_undirected(w) for w in wirings]

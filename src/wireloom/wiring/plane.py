@@ -9,8 +9,8 @@ from importlib.resources import files
 
 import numpy as np
 
-from wireloom.base import InvalidValue
-from wireloom.wiring.families import check_nodes, ws_flex
+from wireloom.base import InvalidValue, is_whole
+from wireloom.wiring.families import check_nodes, check_seed, ws_flex
 from wireloom.wiring.measures import measure
 from wireloom.wiring.value import Wiring
 
@@ -74,8 +74,11 @@ def sample_plane(*, nodes: int, count: int, seed: int = 0) -> list[Wiring]:
     Cost: O(pool (n k + count)): half a second for 64 nodes.
     """
     check_nodes("sample_plane", nodes, 5)
-    if not 1 <= count <= 1000:
-        raise InvalidValue(f"`count` of sample_plane must be in [1, 1000]; got {count}")
+    check_seed("sample_plane", seed)
+    if not is_whole(count) or not 1 <= count <= 1000:
+        raise InvalidValue(
+            f"`count` of sample_plane must be a whole number in [1, 1000]; got {count!r}"
+        )
     least = max(2.0, nodes / 8)  # below n / 8 the paper's pool ends too
     degrees = np.linspace(np.sqrt(least), np.sqrt(nodes - 2), POOL) ** 2
     pool: dict[Wiring, None] = {}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wireloom.base import InvalidValue, write_whole
+from wireloom.base import InvalidValue, is_whole, write_whole
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -35,6 +35,13 @@ class FlexOrigin:
     degree: float
     rewire: float
     seed: int
+
+    def __post_init__(self) -> None:
+        reals = all(isinstance(x, float) or is_whole(x) for x in (self.degree, self.rewire))
+        if not reals or not is_whole(self.seed):
+            raise InvalidValue(
+                f"the parameters of a ws_flex draw must be numbers; got {vars(self)}"
+            )
 
 
 class Wiring:
@@ -100,15 +107,16 @@ class Wiring:
         Raises:
             InvalidValue: for an index out of range, a self-loop, or a wrong shape.
         """
-        if not (isinstance(nodes, int | np.integer) and 1 <= nodes <= MOST_NODES):
-            raise InvalidValue(f"`nodes` of a wiring must be a whole number from 1; got {nodes!r}")
-        given = edges if isinstance(edges, np.ndarray) else list(edges)
+        if not is_whole(nodes) or not 1 <= nodes <= MOST_NODES:
+            raise InvalidValue(
+                f"`nodes` of a wiring must be a whole number from 1 to {MOST_NODES}; got {nodes!r}"
+            )
         try:
-            pairs = np.asarray(given)
-            if pairs.size == 0:
-                pairs = pairs.reshape(0, 2).astype(np.int64)
-        except ValueError:
+            pairs = np.asarray(edges if isinstance(edges, np.ndarray) else list(edges))
+        except (TypeError, ValueError):
             raise InvalidValue("`edges` of a wiring must be pairs of node indices") from None
+        if pairs.shape == (0,):
+            pairs = np.empty((0, 2), dtype=np.int64)
         if pairs.ndim != 2 or pairs.shape[1] != 2 or not np.issubdtype(pairs.dtype, np.integer):
             raise InvalidValue(
                 "`edges` of a wiring must be pairs of whole numbers, [edges, 2]; "
@@ -159,24 +167,23 @@ class Wiring:
             InvalidValue: if the file is missing or is not a wiring.
         """
         try:
-            content = json.loads(Path(path).read_text())
+            content = json.loads(Path(path).read_text("utf-8"))
             if not isinstance(content, dict) or content.get("format") != FORMAT:
-                raise InvalidValue(f"{path} is not a wiring: it lacks \"format\": \"{FORMAT}\"")
+                raise InvalidValue(f'it lacks "format": "{FORMAT}"')
             if content.get("version") != VERSION:
                 raise InvalidValue(
-                    f"{path} has wiring format version {content.get('version')}; "
-                    f"this Wireloom reads {VERSION}"
+                    f"its format version is {content.get('version')}; this Wireloom reads {VERSION}"
                 )
-            wiring = cls.from_edges(
-                content["nodes"], content["edges"], directed=bool(content["directed"])
-            )
-            origin = content.get("ws_flex")
-            return wiring.with_origin(FlexOrigin(**origin)) if origin else wiring
+            directed, origin = content["directed"], content.get("ws_flex")
+            if not isinstance(directed, bool):
+                raise InvalidValue(f"`directed` must be true or false; got {directed!r}")
+            wiring = cls.from_edges(content["nodes"], content["edges"], directed=directed)
+            return wiring if origin is None else wiring.with_origin(FlexOrigin(**origin))
         except OSError as error:
             raise InvalidValue(f"{path} cannot be read: {error.strerror}") from None
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            if isinstance(error, InvalidValue):
-                raise
+        except KeyError as error:
+            raise InvalidValue(f"{path} is not a wiring: it lacks {error}") from None
+        except (ValueError, TypeError, RecursionError) as error:
             raise InvalidValue(f"{path} is not a wiring: {error}") from None
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -303,7 +310,5 @@ class Wiring:
         return _rebuild, (self._nodes, self._edges, self._directed, self._origin)
 
 
-def _rebuild(
-    nodes: int, edges: np.ndarray, directed: bool, origin: FlexOrigin | None
-) -> Wiring:
+def _rebuild(nodes: int, edges: np.ndarray, directed: bool, origin: FlexOrigin | None) -> Wiring:
     return Wiring._of(nodes, edges, directed, origin)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from wireloom.base import InvalidValue
-from wireloom.models.cost import Cost
+from wireloom.base import InvalidValue, is_whole
+from wireloom.models.costs import Cost
 from wireloom.models.mlp import MLP, MLPShape
 from wireloom.nn import spans
 from wireloom.nn.spans import take
@@ -28,6 +28,10 @@ class Member:
     shape: MLPShape
     wiring: Wiring | None
     seed: int
+
+    def __post_init__(self) -> None:
+        if not is_whole(self.seed):
+            raise InvalidValue(f"`seed` of a network must be a whole number; got {self.seed!r}")
 
     def cost(self) -> Cost:
         """What this member costs."""
@@ -111,9 +115,7 @@ class Population(nn.Module):
         """A population of the members ``ids``, in that order, with copies of their state."""
         chosen = [self._index(i) for i in ids]
         like = next(self.net.parameters())
-        kept = Population(
-            [self.members[i] for i in chosen], device=like.device, dtype=like.dtype
-        )
+        kept = Population([self.members[i] for i in chosen], device=like.device, dtype=like.dtype)
         kept.train(self.training)
         mine = _tensors(self.net)
         for name, tensor in _tensors(kept.net).items():
@@ -145,7 +147,16 @@ class Population(nn.Module):
         return merged
 
     def load(self, start: int, part: Population) -> None:
-        """Copy the state of ``part`` over the members that begin at ``start``."""
+        """Copy the state of ``part`` over the members that begin at ``start``.
+
+        Raises:
+            InvalidValue: unless ``part`` has the same shapes on the same wirings as those members.
+        """
+        over = self.members[start : start + len(part)] if start >= 0 else ()
+        if [(m.shape, m.wiring) for m in over] != [(m.shape, m.wiring) for m in part.members]:
+            raise InvalidValue(
+                f"`part` must have the shapes and wirings of the {len(part)} members from {start} on"
+            )
         mine = _tensors(self.net)
         for name, tensor in _tensors(part.net).items():
             begin = int(self.spans[name][start])

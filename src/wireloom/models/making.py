@@ -9,10 +9,10 @@ from functools import lru_cache
 
 import torch
 
-from wireloom.base import InvalidValue, nearest
+from wireloom.base import InvalidValue, is_whole, nearest
 from wireloom.models.budget import match_widths
 from wireloom.models.mlp import MLP, MLPShape
-from wireloom.models.population import Member, Population
+from wireloom.models.members import Member, Population
 from wireloom.wiring import Wiring
 
 ARCHITECTURES = ("mlp",)
@@ -43,15 +43,17 @@ class Build:
 
     def __post_init__(self) -> None:
         if self.model not in ARCHITECTURES:
-            raise InvalidValue(f"`model` '{self.model}' is not known{nearest(self.model, ARCHITECTURES)}")
-        if isinstance(self.budget, str) and self.budget not in BUDGETS:
             raise InvalidValue(
-                f"`budget` must be a number of multiply-adds or one of "
-                f"{', '.join(BUDGETS)}; got '{self.budget}'"
+                f"`model` '{self.model}' is not known{nearest(self.model, ARCHITECTURES)}"
             )
-        if not isinstance(self.budget, str) and self.budget < 1:
+        if not is_whole(self.budget) and self.budget not in BUDGETS:
+            raise InvalidValue(
+                "`budget` must be a whole number of multiply-adds or one of "
+                f"{', '.join(BUDGETS)}; got {self.budget!r}"
+            )
+        if is_whole(self.budget) and self.budget < 1:
             raise InvalidValue(f"`budget` must be at least 1 multiply-add; got {self.budget}")
-        if not self.image or min(self.image) < 1:
+        if not self.image or not all(map(is_whole, self.image)) or min(self.image) < 1:
             raise InvalidValue(f"`image` must be positive sizes; got {self.image}")
         self.baseline  # its own checks  # noqa: B018
 
@@ -93,15 +95,16 @@ def _matched(build: Build, wiring: Wiring | None) -> MLPShape:
     if build.budget == "none":
         return base
     of = "params" if build.budget == "params" else "macs"
-    target = build.budget if isinstance(build.budget, int) else getattr(base.cost(None), of)
+    target = getattr(base.cost(None), of) if isinstance(build.budget, str) else build.budget
+    nodes = 1 if wiring is None else wiring.nodes
 
     def cost(widths: Sequence[int]) -> int:
-        if wiring is not None and widths[0] < wiring.nodes:
+        if widths[0] < nodes:
             raise InvalidValue(
-                f"no width meets the budget of {target:,} multiply-adds: it asks for fewer than "
-                f"one channel for each of the wiring's {wiring.nodes} nodes"
+                f"no width meets the budget of {target:,}: it asks for fewer than one channel "
+                f"for each node (nodes={nodes})"
             )
-        return getattr(replace(base, width=max(1, widths[0])).cost(wiring), of)
+        return getattr(replace(base, width=widths[0]).cost(wiring), of)
 
     (width,) = match_widths(cost, [build.width], target, rounds=15)
     return replace(base, width=width)

@@ -1,0 +1,26 @@
+"""What several test files share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of the published graphs and results."""
+    folder = Path(__file__).parents[2] / "shared" / "data" / "graph2nn"
+    if not folder.is_dir():
+        pytest.skip(f"the published graphs and results are not here: no folder {folder}")
+    return folder
+
+
+@pytest.fixture
+def one_thread():
+    """One thread for torch and the native kernels, for comparisons bit by bit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -1,0 +1,709 @@
+"""The wiring room: families, measures, the value itself, its files, and samples of the plane."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import random
+
+import networkx as nx
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wireloom.base import InvalidValue
+from wireloom.wiring import (
+    FlexOrigin,
+    Wiring,
+    complete,
+    families,
+    measure,
+    published_sample,
+    ring,
+    sample_plane,
+    ws_flex,
+)
+
+quick = settings(deadline=None, max_examples=60)
+PATH = [(0, 1), (1, 2), (2, 3)]
+
+
+def refusal(call, *args, **kwargs) -> str:
+    """The one sentence with which a call refuses its arguments."""
+    with pytest.raises(InvalidValue) as caught:
+        call(*args, **kwargs)
+    text = str(caught.value)
+    assert text
+    assert "\n" not in text
+    return text
+
+
+def reference_ws_flex(nodes, degree, rewire, seed):
+    """WS-flex as the published recipe words it: the edges (u < v), and how many draws it took."""
+    draw = random.Random(seed)
+    quotient, remainder = divmod(round(degree * nodes / 2), nodes)
+    for attempt in range(100):
+        near = {u: set() for u in range(nodes)}
+        ordered = [
+            (u, (u + step) % nodes)
+            for u in range(nodes)
+            for step in range(1, quotient + (u < remainder) + 1)
+        ]
+        for u, v in ordered:
+            near[u].add(v)
+            near[v].add(u)
+        for u, v in ordered:
+            if draw.random() >= rewire:
+                continue
+            w = draw.choice(range(nodes))
+            alone = False
+            while w == u or w in near[u]:
+                w = draw.choice(range(nodes))
+                if len(near[u]) >= nodes - 1:
+                    alone = True
+                    break
+            if not alone:
+                near[u].remove(v)
+                near[v].remove(u)
+                near[u].add(w)
+                near[w].add(u)
+        graph = nx.Graph({u: list(ends) for u, ends in near.items()})
+        if nx.is_connected(graph):
+            return {(u, v) for u, ends in near.items() for v in ends if u < v}, attempt + 1
+    return None, 100
+
+
+def random_connected(nodes: int, extra: int, seed: int) -> Wiring:
+    """A random tree with up to ``extra`` more edges."""
+    rng = np.random.default_rng(seed)
+    tree = [(int(rng.integers(v)), v) for v in range(1, nodes)]
+    more = rng.integers(nodes, size=(extra, 2))
+    more = more[more[:, 0] != more[:, 1]]
+    return Wiring.from_edges(nodes, tree + [tuple(pair) for pair in more.tolist()])
+
+
+def by_networkx(wiring: Wiring) -> tuple[float, float]:
+    graph = nx.Graph(wiring.to_networkx())
+    return nx.average_clustering(graph), nx.average_shortest_path_length(graph)
+
+
+# Families
+
+
+@pytest.mark.parametrize(("nodes", "count"), [(64, 3942), (16, 2698)])
+def test_published_graphs_are_redrawn_to_nine_digits(shared_data, nodes, count):
+    table = pd.read_parquet(shared_data / f"graphs_n{nodes}_{count}.parquet")
+    wirings = published_sample(nodes, count)
+    assert list(wirings) == table.graph_id.tolist()
+    origins = [w.origin for w in wirings.values()]
+    np.testing.assert_array_equal([o.seed for o in origins], table.graph_seed)
+    np.testing.assert_allclose([o.degree for o in origins], table.k, rtol=0, atol=1e-12)
+    np.testing.assert_allclose([o.rewire for o in origins], table.p, rtol=0, atol=1e-12)
+    clustering, path_length = measure(list(wirings.values()))
+    np.testing.assert_allclose(clustering, table.C, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(path_length, table.L, rtol=0, atol=1e-9)
+
+
+@st.composite
+def flex_parameters(draw):
+    nodes = draw(st.integers(3, 100))
+    degree = draw(st.floats(2, nodes - 1))
+    rewire = draw(st.sampled_from([0.0, 1.0]) | st.floats(0, 1))
+    seed = draw(st.integers(0, 30) | st.integers(2**32 - 1, 2**64 - 1))
+    return nodes, degree, rewire, seed
+
+
+@settings(deadline=None, max_examples=120)
+@given(flex_parameters())
+def test_ws_flex_follows_the_published_recipe(parameters):
+    nodes, degree, rewire, seed = parameters
+    want, _ = reference_ws_flex(*parameters)
+    got = ws_flex(nodes=nodes, degree=degree, rewire=rewire, seed=seed)
+    assert set(map(tuple, got.edges.tolist())) == want
+    assert got.origin == FlexOrigin(degree=degree, rewire=rewire, seed=seed)
+    assert len(got.edges) == round(degree * nodes / 2)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**32 - 1, 2**32, 2**32 + 1, 2**64 - 1])
+def test_ws_flex_reads_every_bit_of_its_seed_as_python_does(seed):
+    got = ws_flex(nodes=20, degree=5.3, rewire=0.4, seed=seed)
+    assert set(map(tuple, got.edges.tolist())) == reference_ws_flex(20, 5.3, 0.4, seed)[0]
+
+
+def test_a_disconnected_draw_is_drawn_again_from_the_same_stream():
+    most = 0
+    for seed in range(12):
+        want, draws = reference_ws_flex(24, 2.0, 1.0, seed)
+        got = ws_flex(nodes=24, degree=2, rewire=1, seed=seed)
+        assert set(map(tuple, got.edges.tolist())) == want
+        most = max(most, draws)
+    assert most > 3
+
+
+def test_numpy_numbers_draw_the_same_wiring_as_python_ones():
+    plain = ws_flex(nodes=16, degree=4.5, rewire=0.5, seed=3)
+    other = ws_flex(
+        nodes=np.int64(16), degree=np.float64(4.5), rewire=np.float32(0.5), seed=np.uint64(3)
+    )
+    assert other == plain
+    assert other.origin == plain.origin
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("nodes", 2),
+        ("nodes", -1),
+        ("nodes", 64.0),
+        ("nodes", "64"),
+        ("nodes", True),
+        ("nodes", None),
+        ("nodes", 2**21),
+        ("degree", 1.99),
+        ("degree", 63.01),
+        ("degree", 70),
+        ("degree", float("nan")),
+        ("degree", float("inf")),
+        ("degree", "8"),
+        ("degree", None),
+        ("degree", 10**400),
+        ("rewire", -0.01),
+        ("rewire", 1.01),
+        ("rewire", float("nan")),
+        ("rewire", "0.1"),
+        ("rewire", None),
+        ("seed", -1),
+        ("seed", 2**64),
+        ("seed", 1.5),
+        ("seed", "0"),
+        ("seed", None),
+    ],
+)
+def test_ws_flex_refuses_a_bad_value_by_name(name, value):
+    good = {"nodes": 64, "degree": 8.0, "rewire": 0.1, "seed": 0}
+    text = refusal(ws_flex, **good | {name: value})
+    assert f"`{name}` of ws_flex" in text
+    assert str(value)[:20] in text
+
+
+def test_a_wiring_that_no_draw_connects_is_refused_with_a_way_out(monkeypatch):
+    monkeypatch.setattr(families, "TRIES", 1)
+    first_fails = [seed for seed in range(20) if reference_ws_flex(24, 2.0, 1.0, seed)[1] > 1]
+    assert first_fails
+    for seed in first_fails:
+        text = refusal(ws_flex, nodes=24, degree=2, rewire=1, seed=seed)
+        assert "disconnected in 1 draws; a higher `degree` or a lower `rewire`" in text
+
+
+@quick
+@given(nodes=st.integers(3, 90), half=st.integers(1, 44))
+def test_a_ring_is_ws_flex_without_rewiring(nodes, half):
+    neighbours = min(2 * half, (nodes - 1) // 2 * 2)
+    lattice = ring(nodes=nodes, neighbours=neighbours)
+    assert lattice == ws_flex(nodes=nodes, degree=neighbours, rewire=0)
+    assert set(np.bincount(lattice.edges.ravel())) == {neighbours}
+    assert lattice.origin is None
+
+
+@pytest.mark.parametrize("neighbours", [0, 1, 3, 8, -2, 2.5, "2", None])
+def test_ring_refuses_an_odd_or_impossible_number_of_neighbours(neighbours):
+    assert "`neighbours` of ring" in refusal(ring, nodes=8, neighbours=neighbours)
+
+
+@pytest.mark.parametrize(("family", "nodes"), [(ring, 2), (complete, 1), (complete, 2.0)])
+def test_families_refuse_too_few_nodes(family, nodes):
+    assert f"`nodes` of {family.__name__}" in refusal(family, nodes=nodes)
+
+
+@pytest.mark.parametrize("nodes", [2, 3, 64, 65, 130])
+def test_a_complete_wiring_is_the_dense_layer(nodes):
+    wiring = complete(nodes=nodes)
+    assert len(wiring.edges) == nodes * (nodes - 1) // 2
+    assert wiring.is_complete
+    assert wiring.density == 1.0
+    assert wiring.path_length == 1.0
+    assert wiring.clustering == (1.0 if nodes > 2 else 0.0)
+    assert not Wiring.from_edges(nodes, wiring.edges[1:]).is_complete
+
+
+# Measures
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    nodes=st.integers(2, 150), extra=st.integers(0, 12), seed=st.integers(0, 2**32), data=st.data()
+)
+def test_measures_agree_with_networkx(nodes, extra, seed, data):
+    wiring = random_connected(nodes, extra * data.draw(st.integers(0, nodes)), seed)
+    assert (wiring.clustering, wiring.path_length) == pytest.approx(by_networkx(wiring), abs=1e-12)
+
+
+@settings(deadline=None, max_examples=30)
+@given(nodes=st.integers(2, 70), extra=st.integers(0, 300), seed=st.integers(0, 2**32))
+def test_a_directed_wiring_is_measured_by_its_undirected_form(nodes, extra, seed):
+    undirected = random_connected(nodes, extra, seed)
+    rng = np.random.default_rng(seed)
+    flips = rng.integers(3, size=len(undirected.edges))
+    forward, backward = undirected.edges[flips != 0], undirected.edges[flips != 1][:, ::-1]
+    directed = Wiring.from_edges(nodes, np.concatenate([forward, backward]), directed=True)
+    assert directed.directed
+    both, alone = measure([directed, undirected]), measure([undirected])
+    np.testing.assert_array_equal(both[0], np.repeat(alone[0], 2))
+    np.testing.assert_array_equal(both[1], np.repeat(alone[1], 2))
+    assert by_networkx(directed) == pytest.approx((both[0][0], both[1][0]), abs=1e-12)
+
+
+def test_published_connectomes_have_the_published_measures(shared_data):
+    stats = pd.read_csv(shared_data / "connectome_stats.csv")
+    assert len(stats) == 3
+    for row in stats.itertuples():
+        matrix = np.loadtxt(shared_data / f"connectome_{row.name}_adjacency.csv", delimiter=",")
+        receivers, senders = np.nonzero(matrix)
+        wiring = Wiring.from_edges(row.n, np.stack([senders, receivers], axis=1), directed=True)
+        np.testing.assert_array_equal(wiring.adjacency(), matrix.astype(bool))
+        assert len(wiring.edges) == row.directed_edges
+        assert wiring.density == pytest.approx(row.mask_density_with_self_loops_directed)
+        assert wiring.clustering == pytest.approx(row.C_undirected, abs=1e-12)
+        assert wiring.path_length == pytest.approx(row.L_undirected, abs=1e-12)
+
+
+@pytest.mark.parametrize("nodes", [63, 64, 65, 128, 4160])
+def test_rings_have_the_measures_of_the_formula(nodes):
+    degree = 40
+    wiring = ring(nodes=nodes, neighbours=degree)
+    gaps = np.arange(1, nodes)
+    distance = np.ceil(np.minimum(gaps, nodes - gaps) / (degree // 2))
+    assert wiring.path_length == pytest.approx(distance.mean(), abs=1e-12)
+    if nodes > 3 * degree // 2:
+        assert wiring.clustering == pytest.approx(3 * (degree - 2) / (4 * (degree - 1)), abs=1e-12)
+
+
+def test_a_star_of_many_words_has_the_measures_of_the_formula():
+    nodes = 4200
+    star = Wiring.from_edges(nodes, np.stack([np.arange(1, nodes), np.zeros(nodes - 1, int)], 1))
+    assert star.clustering == 0.0
+    assert star.path_length == pytest.approx(2 - 2 / nodes, abs=1e-12)
+
+
+def test_a_single_node_and_no_wiring_at_all_have_measures():
+    alone = Wiring.from_edges(1, [])
+    assert (alone.clustering, alone.path_length, alone.density) == (0.0, 0.0, 1.0)
+    empty = measure([])
+    assert empty[0].shape == empty[1].shape == (0,)
+    assert empty[0].dtype == np.float64
+
+
+@pytest.mark.parametrize("edges", [[], [(0, 1), (2, 3)], [(0, 1), (1, 2)]])
+def test_a_disconnected_wiring_has_no_measures(edges):
+    apart = Wiring.from_edges(4, edges)
+    for call in (lambda: apart.clustering, lambda: apart.path_length):
+        assert "connected" in refusal(call)
+    assert "number 1 of the given" in refusal(measure, [Wiring.from_edges(4, PATH), apart])
+
+
+def test_the_number_of_threads_does_not_show_in_the_measures():
+    wirings = [ws_flex(nodes=n, degree=4.7, rewire=0.3, seed=n) for n in range(8, 120)]
+    base = measure(wirings, threads=1)
+    for threads in (2, 3, 16, None):
+        for got, want in zip(measure(wirings, threads=threads), base, strict=True):
+            np.testing.assert_array_equal(got, want)
+    alone = [(w.clustering, w.path_length) for w in wirings]
+    np.testing.assert_array_equal(np.array(alone).T, np.stack(base))
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "2"])
+def test_measure_refuses_an_impossible_number_of_threads(threads):
+    assert "`threads` of measure" in refusal(measure, [ring(nodes=5)], threads=threads)
+
+
+# The value
+
+
+@st.composite
+def wirings(draw):
+    nodes = draw(st.integers(1, 12))
+    node = st.integers(0, nodes - 1)
+    pair = st.tuples(node, node).filter(lambda ends: ends[0] != ends[1])
+    edges = draw(st.lists(pair, max_size=40)) if nodes > 1 else []
+    return Wiring.from_edges(nodes, edges, directed=draw(st.booleans()))
+
+
+@quick
+@given(wirings())
+def test_adjacency_blocks_and_density_tell_the_same(wiring):
+    matrix, blocks = wiring.adjacency(), wiring.blocks()
+    assert matrix.shape == (wiring.nodes, wiring.nodes)
+    assert not matrix.diagonal().any()
+    assert wiring.directed or (matrix == matrix.T).all()
+    for sender, receiver in wiring.edges:
+        assert matrix[receiver, sender]
+    assert matrix.sum() == len(wiring.edges) * (1 if wiring.directed else 2)
+    np.testing.assert_array_equal(blocks, np.argwhere(matrix | np.eye(wiring.nodes, dtype=bool)))
+    assert wiring.density == len(blocks) / wiring.nodes**2
+
+
+@quick
+@given(wirings(), st.randoms(use_true_random=False))
+def test_the_same_edges_in_any_order_make_an_equal_wiring(wiring, shuffle):
+    edges = wiring.edges.tolist() * 2
+    shuffle.shuffle(edges)
+    if not wiring.directed:
+        edges = [pair[:: shuffle.choice([1, -1])] for pair in edges]
+    again = Wiring.from_edges(wiring.nodes, edges, directed=wiring.directed)
+    assert again == wiring
+    assert hash(again) == hash(wiring)
+    assert again.digest == wiring.digest
+    assert {again: 1}[wiring] == 1
+
+
+def test_wirings_that_differ_in_anything_are_not_equal():
+    base = Wiring.from_edges(4, PATH)
+    others = [
+        Wiring.from_edges(5, PATH),
+        Wiring.from_edges(4, PATH[:2]),
+        Wiring.from_edges(4, PATH, directed=True),
+        Wiring.from_edges(4, [(b, a) for a, b in PATH], directed=True),
+        "Wiring",
+        None,
+    ]
+    assert all(base != other for other in others)
+    assert len({base, *others}) == 7
+
+
+def test_the_digest_is_the_same_on_every_machine():
+    assert Wiring.from_edges(4, PATH).digest == "710500571543b1043c2b25a59534effb"
+
+
+def test_how_a_wiring_was_made_does_not_show_in_its_equality():
+    drawn = ws_flex(nodes=10, degree=2, rewire=0)
+    assert drawn == ring(nodes=10)
+    assert drawn.origin != ring(nodes=10).origin
+
+
+def test_a_wiring_does_not_change():
+    wiring = ws_flex(nodes=8, degree=4, rewire=0.2)
+    for name in ("nodes", "edges", "_edges", "anything"):
+        with pytest.raises(AttributeError, match="does not change"):
+            setattr(wiring, name, 1)
+    with pytest.raises(AttributeError, match="does not change"):
+        del wiring._edges
+    with pytest.raises(ValueError, match="read-only"):
+        wiring.edges[0, 0] = 7
+    with pytest.raises(TypeError, match="from_edges"):
+        Wiring()
+    matrix = wiring.adjacency()
+    matrix[:] = True
+    assert not wiring.adjacency().all()
+
+
+def test_the_callers_array_stays_his_own():
+    given_edges = np.array([[0, 1], [1, 2]], dtype=np.int32)
+    wiring = Wiring.from_edges(3, given_edges)
+    given_edges[0] = (0, 2)
+    assert wiring.edges.tolist() == [[0, 1], [1, 2]]
+    assert given_edges.flags.writeable
+
+
+@quick
+@given(wirings())
+def test_copies_and_pickles_are_equal_and_do_not_change_either(wiring):
+    wiring = wiring.with_origin(FlexOrigin(2.5, 0.25, 7))
+    for again in (copy.copy(wiring), copy.deepcopy(wiring), pickle.loads(pickle.dumps(wiring))):
+        assert again == wiring
+        assert again.origin == wiring.origin
+        assert not again.edges.flags.writeable
+
+
+def test_a_wiring_prints_what_it_is():
+    assert repr(Wiring.from_edges(4, PATH)) == "Wiring(nodes=4, edges=3)"
+    assert repr(Wiring.from_edges(4, PATH, directed=True)) == "Wiring(directed, nodes=4, edges=3)"
+    drawn = ws_flex(nodes=8, degree=4.5, rewire=0.25, seed=3)
+    assert repr(drawn) == "ws_flex(nodes=8, degree=4.5, rewire=0.25, seed=3)"
+    assert eval(repr(drawn)) == drawn
+
+
+@pytest.mark.parametrize(
+    ("nodes", "edges", "word"),
+    [
+        (0, [], "`nodes`"),
+        (-3, [], "`nodes`"),
+        (2.0, [], "`nodes`"),
+        (True, [], "`nodes`"),
+        ("4", [], "`nodes`"),
+        (2**40, [], "`nodes`"),
+        (4, [(0, 4)], "nodes 0 to 3; got 4"),
+        (4, [(-1, 0)], "nodes 0 to 3; got -1"),
+        (4, [(2, 2)], "(2, 2)"),
+        (4, [(0.0, 1.0)], "`edges`"),
+        (4, [("a", "b")], "`edges`"),
+        (4, [(0, 1, 2)], "`edges`"),
+        (4, [(0, 1), (2,)], "`edges`"),
+        (4, [0, 1], "`edges`"),
+        (4, "01", "`edges`"),
+        (4, [(10**30, 0)], "`edges`"),
+        (4, [(True, False)], "`edges`"),
+        (4, 7, "`edges`"),
+        (4, None, "`edges`"),
+        (4, np.zeros((2, 2)), "`edges`"),
+    ],
+)
+def test_from_edges_refuses_what_is_no_graph(nodes, edges, word):
+    assert word in refusal(Wiring.from_edges, nodes, edges)
+
+
+# networkx
+
+
+@quick
+@given(wirings())
+def test_networkx_gives_back_the_same_connected_wiring(wiring):
+    graph = wiring.to_networkx()
+    assert isinstance(graph, nx.DiGraph) == wiring.directed
+    assert graph.number_of_nodes() == wiring.nodes
+    assert graph.number_of_edges() == len(wiring.edges)
+    if nx.is_connected(nx.Graph(graph)):
+        assert Wiring.from_networkx(graph) == wiring
+    else:
+        assert "connected" in refusal(Wiring.from_networkx, graph)
+
+
+def test_networkx_nodes_are_numbered_in_the_graphs_own_order():
+    graph = nx.Graph([("stem", "left"), ("left", "right"), ("stem", "head")])
+    assert list(graph) == ["stem", "left", "right", "head"]
+    assert Wiring.from_networkx(graph).edges.tolist() == [[0, 1], [0, 3], [1, 2]]
+
+
+def test_a_digraph_keeps_its_directions_and_reads_sender_to_receiver():
+    wiring = Wiring.from_networkx(nx.DiGraph([("a", "b"), ("b", "a"), ("c", "a")]))
+    assert wiring.directed
+    assert wiring.edges.tolist() == [[0, 1], [1, 0], [2, 0]]
+    assert wiring.adjacency()[0, 2]
+    assert not wiring.adjacency()[2, 0]
+
+
+def test_self_loops_of_a_networkx_graph_are_dropped():
+    graph = nx.Graph([(0, 1), (1, 1), (1, 2)])
+    assert Wiring.from_networkx(graph) == Wiring.from_edges(3, [(0, 1), (1, 2)])
+    assert graph.has_edge(1, 1)
+    assert Wiring.from_networkx(nx.Graph([("x", "x")])) == Wiring.from_edges(1, [])
+
+
+@pytest.mark.parametrize(
+    ("graph", "word"),
+    [
+        (nx.Graph(), "empty"),
+        (nx.MultiGraph([(0, 1), (0, 1)]), "parallel edges"),
+        (nx.MultiDiGraph([(0, 1)]), "parallel edges"),
+        (nx.Graph([(0, 1), (2, 3), (4, 5)]), "3 parts"),
+        (nx.DiGraph([(0, 1), (2, 3)]), "2 parts"),
+        (nx.empty_graph(2), "2 parts"),
+    ],
+)
+def test_networkx_graphs_that_make_no_layer_are_refused(graph, word):
+    assert word in refusal(Wiring.from_networkx, graph)
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [nx.karate_club_graph(), nx.path_graph(70), nx.hypercube_graph(4), nx.petersen_graph()],
+)
+def test_known_networkx_graphs_have_their_own_measures(graph):
+    wiring = Wiring.from_networkx(graph)
+    want = nx.average_clustering(graph), nx.average_shortest_path_length(graph)
+    assert (wiring.clustering, wiring.path_length) == pytest.approx(want, abs=1e-12)
+
+
+# Files
+
+
+@quick
+@given(wiring=wirings(), drawn=st.booleans())
+def test_a_file_gives_back_the_wiring_that_was_saved(tmp_path_factory, wiring, drawn):
+    path = tmp_path_factory.mktemp("wirings") / "wiring.json"
+    if drawn:
+        wiring = wiring.with_origin(FlexOrigin(2.0 + 1 / 3, 1e-17, 2**64 - 1))
+    wiring.save(path)
+    again = Wiring.load(str(path))
+    assert again == wiring
+    assert again.origin == wiring.origin
+
+
+GOOD = {"format": "wireloom.wiring", "version": 1, "nodes": 3, "directed": False, "edges": [[0, 1]]}
+
+
+def spoilt(**changes) -> bytes:
+    return json.dumps(GOOD | changes).encode()
+
+
+HOSTILE = {
+    "nothing": b"",
+    "binary": bytes(range(256)) * 8,
+    "zeros": b"\0" * 64,
+    "truncated": spoilt()[:-9],
+    "doubled": spoilt() * 2,
+    "a list": b"[1, 2]",
+    "a number": b"7",
+    "null": b"null",
+    "deep": b"[" * 100_000,
+    "deep edges": spoilt().replace(b"[[0, 1]]", b"[" * 5_000 + b"]" * 5_000),
+    "deepish edges": spoilt().replace(b"[[0, 1]]", b"[" * 70 + b"]" * 70),
+    "other format": spoilt(format="wireloom.model"),
+    "later version": spoilt(version=2),
+    "no version": spoilt(version=None),
+    "version of words": spoilt(version="1"),
+    "no nodes": json.dumps({k: v for k, v in GOOD.items() if k != "nodes"}).encode(),
+    "no edges": json.dumps({k: v for k, v in GOOD.items() if k != "edges"}).encode(),
+    "no direction": json.dumps({k: v for k, v in GOOD.items() if k != "directed"}).encode(),
+    "zero nodes": spoilt(nodes=0),
+    "negative nodes": spoilt(nodes=-1),
+    "huge nodes": spoilt(nodes=10**12),
+    "endless nodes": spoilt().replace(b'"nodes": 3', b'"nodes": ' + b"9" * 6000),
+    "float nodes": spoilt(nodes=3.0),
+    "nodes of words": spoilt(nodes="3"),
+    "true nodes": spoilt(nodes=True),
+    "direction of words": spoilt(directed="no"),
+    "direction of numbers": spoilt(directed=0),
+    "edges of words": spoilt(edges=[["a", "b"]]),
+    "edges that are a word": spoilt(edges="edges"),
+    "edges that are a number": spoilt(edges=5),
+    "edges that are null": spoilt(edges=None),
+    "edges that are an object": spoilt(edges={"0": 1}),
+    "float edges": spoilt(edges=[[0.0, 1.0]]),
+    "infinite edges": spoilt().replace(b"[[0, 1]]", b"[[0, Infinity]]"),
+    "nan edges": spoilt().replace(b"[[0, 1]]", b"[[0, NaN]]"),
+    "true edges": spoilt(edges=[[False, True]]),
+    "mixed edges": spoilt(edges=[[0, 1], ["a", None]]),
+    "null edges": spoilt(edges=[None]),
+    "ragged edges": spoilt(edges=[[0, 1], [1]]),
+    "triples": spoilt(edges=[[0, 1, 2]]),
+    "edges out of range": spoilt(edges=[[0, 3]]),
+    "negative edges": spoilt(edges=[[-1, 0]]),
+    "huge edges": spoilt(edges=[[0, 2**70]]),
+    "long edges": spoilt(edges=[[0, 2**32]]),
+    "a loop": spoilt(edges=[[1, 1]]),
+    "origin of words": spoilt(ws_flex="drawn"),
+    "origin with words": spoilt(ws_flex={"degree": "two", "rewire": 0.0, "seed": 0}),
+    "origin with a list": spoilt(ws_flex={"degree": [2], "rewire": 0.0, "seed": 0}),
+    "origin that lacks": spoilt(ws_flex={"degree": 2.0}),
+    "origin with more": spoilt(ws_flex={"degree": 2.0, "rewire": 0.0, "seed": 0, "x": 1}),
+    "origin with a float seed": spoilt(ws_flex={"degree": 2.0, "rewire": 0.0, "seed": 0.5}),
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_file_is_refused_in_one_line_that_names_it(tmp_path, content):
+    path = tmp_path / "hostile.json"
+    path.write_bytes(content)
+    text = refusal(Wiring.load, path)
+    assert "hostile.json" in text
+    assert len(text) < 500
+
+
+def test_the_hostile_files_differ_from_a_good_one_only_where_they_say(tmp_path):
+    path = tmp_path / "good.json"
+    path.write_bytes(spoilt())
+    assert Wiring.load(path) == Wiring.from_edges(3, [(0, 1)])
+    path.write_bytes(spoilt(ws_flex={"degree": 2, "rewire": 0, "seed": 0}))
+    assert Wiring.load(path).origin == FlexOrigin(2.0, 0.0, 0)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    assert "cannot be read" in refusal(Wiring.load, tmp_path / "missing.json")
+    assert "cannot be read" in refusal(Wiring.load, tmp_path)
+
+
+# Samples of the plane
+
+
+@pytest.mark.parametrize(("nodes", "count"), [(64, 52), (64, 449), (16, 48), (16, 326)])
+def test_published_subsets_are_in_published_order(shared_data, nodes, count):
+    table = pd.read_csv(shared_data / f"graphs_n{nodes}_{count}.csv").sort_values("order")
+    sample = published_sample(nodes, count)
+    assert list(sample) == list(dict.fromkeys(table.graph_id))
+    values = dict(zip(table.graph_id, zip(table.C, table.L, strict=True), strict=True))
+    for graph_id, wiring in sample.items():
+        got = (wiring.clustering, wiring.path_length)
+        assert got == pytest.approx(values[graph_id], abs=1e-9)
+
+
+@pytest.mark.parametrize(("nodes", "count"), [(64, 53), (16, 52), (32, 52), (64, 0), ("64", 52)])
+def test_a_sample_that_was_not_published_is_refused(nodes, count):
+    text = refusal(published_sample, nodes, count)
+    assert "`count` of a published sample" in text
+    assert "64 nodes: 52, 449, 3942" in text
+
+
+def plane(sample) -> np.ndarray:
+    clustering, path_length = measure(sample)
+    return np.stack([clustering, np.log(path_length)], axis=1)
+
+
+def mean_gap(points: np.ndarray) -> float:
+    """Mean distance to the nearest other point, the axes scaled as the whole plane's."""
+    scaled = points / [1.0, np.log(4.5)]
+    distance = np.linalg.norm(scaled[:, None] - scaled[None], axis=2)
+    np.fill_diagonal(distance, np.inf)
+    return distance.min(1).mean()
+
+
+@pytest.mark.parametrize(("nodes", "count"), [(64, 52), (24, 30)])
+def test_a_sample_covers_the_plane_more_evenly_than_chance(nodes, count):
+    sample = sample_plane(nodes=nodes, count=count, seed=1)
+    assert len(sample) == len(set(sample)) == count
+    assert all(w.nodes == nodes for w in sample)
+    rng = np.random.default_rng(0)
+    chance = [
+        ws_flex(nodes=nodes, degree=d, rewire=p, seed=i)
+        for i, (d, p) in enumerate(
+            zip(
+                rng.uniform(max(3, nodes / 8), nodes - 2, count),
+                rng.uniform(0, 1, count),
+                strict=True,
+            )
+        )
+    ]
+    ours, theirs = plane(sample), plane(chance)
+    assert mean_gap(ours) > 1.5 * mean_gap(theirs)
+    assert (np.ptp(ours, axis=0) > np.ptp(theirs, axis=0)).all()
+    assert np.ptp(ours[:, 0]) > 0.7
+
+
+def test_a_sample_is_the_same_each_time_and_a_longer_one_begins_with_it():
+    short = sample_plane(nodes=12, count=5, seed=3)
+    assert sample_plane(nodes=12, count=5, seed=3) == short
+    assert sample_plane(nodes=12, count=9, seed=3)[:5] == short
+    assert sample_plane(nodes=12, count=5, seed=4) != short
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("nodes", 4),
+        ("nodes", "12"),
+        ("count", 0),
+        ("count", 1001),
+        ("count", 2.5),
+        ("count", "2"),
+        ("count", True),
+        ("seed", -1),
+        ("seed", 0.5),
+        ("seed", 2**64),
+    ],
+)
+def test_sample_plane_refuses_a_bad_value_by_name(name, value):
+    good = {"nodes": 12, "count": 3, "seed": 0}
+    text = refusal(sample_plane, **good | {name: value})
+    assert f"`{name}` of sample_plane" in text
+    assert str(value) in text
+
+
+def test_a_sample_larger_than_its_pool_is_refused():
+    assert "`count` of sample_plane must be at most" in refusal(sample_plane, nodes=5, count=1000)
+
+
+def test_the_smallest_sample_has_five_nodes():
+    sample = sample_plane(nodes=5, count=3)
+    assert len(set(sample)) == 3
