@@ -349,8 +349,14 @@ def test_products_pass_gradcheck_twice_in_float64(pattern, batch):
     weight = drawn(pattern.weights, dtype=torch.float64).requires_grad_()
     x = drawn(columns, batch, seed=1, dtype=torch.float64).requires_grad_()
     y = drawn(rows, batch, seed=2, dtype=torch.float64).requires_grad_()
+
+    def transposed(w, y):
+        (dx,) = torch.autograd.grad(product(pattern, w, x), x, y, create_graph=True)
+        return dx
+
     for call, operands in (
         (lambda w, x: product(pattern, w, x), (weight, x)),
+        (transposed, (weight, y)),
         (lambda y, x: outer(pattern, y, x), (y, x)),
     ):
         assert torch.autograd.gradcheck(call, operands)

@@ -210,15 +210,18 @@ def test_a_layer_is_feature_major_inside_and_batch_major_outside():
         assert "11" in refusal(layer, torch.zeros(shape))
 
 
-def test_a_normalising_layer_is_torchs():
-    layer, theirs = FeatureNorm(6), torch.nn.BatchNorm1d(6)
+@pytest.mark.parametrize("relu", [True, False])
+def test_a_normalising_layer_is_torchs(relu):
+    layer, theirs = FeatureNorm(6, relu=relu), torch.nn.BatchNorm1d(6)
+    after = torch.relu if relu else torch.nn.Identity()
     x = images(12, (6,))
     for _ in range(3):
-        torch.testing.assert_close(layer(x), theirs(x).relu())
+        torch.testing.assert_close(layer(x), after(theirs(x)))
     torch.testing.assert_close(layer.running_mean, theirs.running_mean)
     torch.testing.assert_close(layer.running_variance, theirs.running_var)
-    layer.eval(), theirs.eval()
-    torch.testing.assert_close(layer(x), theirs(x).relu())
+    layer.eval()
+    theirs.eval()
+    torch.testing.assert_close(layer(x), after(theirs(x)))
 
 
 # Cost

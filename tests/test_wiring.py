@@ -700,8 +700,12 @@ def test_sample_plane_refuses_a_bad_value_by_name(name, value):
     assert str(value) in text
 
 
-def test_a_sample_larger_than_its_pool_is_refused():
-    assert "`count` of sample_plane must be at most" in refusal(sample_plane, nodes=5, count=1000)
+def test_a_sample_may_take_the_whole_pool_and_no_more():
+    text = refusal(sample_plane, nodes=6, count=1000)
+    most = int(text.split("at most ")[1].split()[0])
+    assert text.startswith(f"`count` of sample_plane must be at most {most} for 6 nodes")
+    sample = sample_plane(nodes=6, count=most)
+    assert len(set(sample)) == most
 
 
 def test_the_smallest_sample_has_five_nodes():

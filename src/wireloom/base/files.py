@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes | str) -> None:
-    """Write ``content`` to ``path`` so that a reader sees the old file or the new one, never a part.
+    """Write ``content`` to ``path`` so that a reader sees all of it or nothing.
 
     The bytes go to a temporary file in the same folder, are synced, and take the name by a
     rename. Text is written as UTF-8.

@@ -56,7 +56,7 @@ def explore(
             batch=chosen["batch"],
             lr=chosen["lr"],
             weight_decay=chosen["weight_decay"],
-            evaluate=max(1, chosen["epochs"] // 10),
+            evaluate=max(min(2, chosen["epochs"]), chosen["epochs"] // 20),
         ),
         order=chosen["order"],
         limit=chosen["limit"] or None,
@@ -210,8 +210,9 @@ def _print_measures(named: list[tuple[str, Wiring]]) -> None:
     for name, wiring in named:
         degree = len(wiring.edges) * (1 if wiring.directed else 2) / wiring.nodes
         print(
-            f"{name}: {wiring.nodes} nodes, {len(wiring.edges)} edges, average degree {degree:.4g}, "
-            f"density {wiring.density:.4f}, C {wiring.clustering:.6f}, L {wiring.path_length:.6f}"
+            f"{name}: {wiring.nodes} nodes, {len(wiring.edges)} edges, "
+            f"average degree {degree:.4g}, density {wiring.density:.4f}, "
+            f"C {wiring.clustering:.6f}, L {wiring.path_length:.6f}"
         )
 
 

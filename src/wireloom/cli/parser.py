@@ -12,11 +12,11 @@ from wireloom.cli.presets import DEFAULT, PRESETS
 ABOUT = """The wiring of a neural network as a value: draw wirings, measure them, train thousands of
 networks on them at one budget, and find the region where they do best."""
 
-EXPLORE = """Train networks on many wirings, several seeds each, all at the multiply-adds of one dense
-baseline; then show how their error depends on the wiring: in words, and on a page.
+EXPLORE = """Train networks on many wirings, several seeds each, all at the multiply-adds of one
+dense baseline; then show how their error depends on the wiring: in words, and on a page.
 
-A study lives in a folder. Stopped at any moment, even by a power cut, the same command goes on where
-it was; `wireloom status` says how far it is."""
+A study lives in a folder. Stopped at any moment, even by a power cut, the same command goes on
+where it was; `wireloom status` says how far it is."""
 
 EXAMPLES = """examples:
   wireloom explore --out runs/first                        1,060 networks on patches of photographs
@@ -109,7 +109,7 @@ def parser() -> Parser:
 class _Strict(Parser):
     """A sub-command: what it does not know is its own error, with its own options to suggest."""
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         namespace, rest = super().parse_known_args(args, namespace)
         if rest:
             self.error(f"unrecognized arguments: {' '.join(rest)}")

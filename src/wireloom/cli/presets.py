@@ -1,4 +1,4 @@
-"""Studies that are worth running as they are; options override any of their settings. Free of torch."""
+"""Studies that are worth running as they are; options override their settings. Free of torch."""
 
 from __future__ import annotations
 
@@ -39,8 +39,6 @@ PRESETS = {
     "photographs": Preset(
         about="which of 16 photographs does a 12 x 12 patch come from; about 2 minutes",
         data="patches",
-        seeds=20,
-        limit=4000,
     ),
     "digits": Preset(
         about="handwritten digits, 8 x 8; half a minute, and too easy to tell wirings apart",

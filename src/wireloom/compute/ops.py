@@ -22,7 +22,8 @@ from wireloom.compute.plan import plan
 
 def _check(of: Pattern | str, name: str, tensor: Tensor, *shape: int | str) -> None:
     fits = tensor.dim() == len(shape) and all(
-        isinstance(want, str) or have == want for have, want in zip(tensor.shape, shape, strict=True)
+        isinstance(want, str) or have == want
+        for have, want in zip(tensor.shape, shape, strict=True)
     )
     if not fits:
         what = of if isinstance(of, str) else f"a product on {of!r}"

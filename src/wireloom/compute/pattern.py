@@ -1,4 +1,4 @@
-"""`Pattern`: a rectangular, ragged block structure; a layer's weights hold its blocks and no more."""
+"""`Pattern`: a ragged block structure; a layer's weights hold its blocks and no more."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def block_sizes(channels: int, nodes: int) -> tuple[int, ...]:
     return tuple(np.random.RandomState(1).permutation(sizes).tolist())
 
 
-def _starts(sizes: Sequence[int]) -> np.ndarray:
+def _starts(sizes: Sequence[int] | np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
 
 
@@ -139,8 +139,8 @@ class Pattern:
         new_column = np.concatenate([[True], (mask[:, 1:] != mask[:, :-1]).any(0)])
         rows, columns = np.flatnonzero(new_row), np.flatnonzero(new_column)
         return cls(
-            np.diff(np.append(rows, mask.shape[0])),
-            np.diff(np.append(columns, mask.shape[1])),
+            np.diff(np.append(rows, mask.shape[0])).tolist(),
+            np.diff(np.append(columns, mask.shape[1])).tolist(),
             np.argwhere(mask[np.ix_(rows, columns)]),
         )
 

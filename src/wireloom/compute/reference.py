@@ -84,6 +84,6 @@ def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
 
 
 def wrong(logits: Tensor, labels: Tensor) -> Tensor:
-    """Samples whose label has not the first largest logit, NaN counting as wrong: int32 [members]."""
+    """Samples whose label has not the first largest logit, or a NaN: int32 [members]."""
     right = (logits.argmax(1) == labels) & ~logits.isnan().any(1)
     return (~right).sum(1, dtype=torch.int32)

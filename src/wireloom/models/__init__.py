@@ -1,10 +1,10 @@
 """Networks on wirings, at a fixed budget, one or many at once."""
 
 from wireloom.models.budget import match_widths
-from wireloom.models.making import ARCHITECTURES, Build, build, population
 from wireloom.models.costs import Cost, cost
-from wireloom.models.mlp import MLP, MLPShape
+from wireloom.models.making import ARCHITECTURES, Build, build, population
 from wireloom.models.members import Member, Population
+from wireloom.models.mlp import MLP, MLPShape
 
 __all__ = [
     "ARCHITECTURES",

@@ -11,8 +11,8 @@ import torch
 
 from wireloom.base import InvalidValue, is_whole, nearest
 from wireloom.models.budget import match_widths
-from wireloom.models.mlp import MLP, MLPShape
 from wireloom.models.members import Member, Population
+from wireloom.models.mlp import MLP, MLPShape
 from wireloom.wiring import Wiring
 
 ARCHITECTURES = ("mlp",)
@@ -51,7 +51,7 @@ class Build:
                 "`budget` must be a whole number of multiply-adds or one of "
                 f"{', '.join(BUDGETS)}; got {self.budget!r}"
             )
-        if is_whole(self.budget) and self.budget < 1:
+        if isinstance(self.budget, int) and self.budget < 1:
             raise InvalidValue(f"`budget` must be at least 1 multiply-add; got {self.budget}")
         if not self.image or not all(map(is_whole, self.image)) or min(self.image) < 1:
             raise InvalidValue(f"`image` must be positive sizes; got {self.image}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -129,7 +130,7 @@ class Population(nn.Module):
                 f"`sizes` of a split must be positive and add up to {len(self)}; got {list(sizes)}"
             )
         ends = torch.tensor([0, *sizes]).cumsum(0).tolist()
-        return [self.keep(range(a, b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        return [self.keep(range(a, b)) for a, b in itertools.pairwise(ends)]
 
     @staticmethod
     def merge(parts: Sequence[Population]) -> Population:
@@ -155,7 +156,7 @@ class Population(nn.Module):
         over = self.members[start : start + len(part)] if start >= 0 else ()
         if [(m.shape, m.wiring) for m in over] != [(m.shape, m.wiring) for m in part.members]:
             raise InvalidValue(
-                f"`part` must have the shapes and wirings of the {len(part)} members from {start} on"
+                f"`part` must have the shapes and wirings of {len(part)} members from {start} on"
             )
         mine = _tensors(self.net)
         for name, tensor in _tensors(part.net).items():

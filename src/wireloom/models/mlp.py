@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 import torch
@@ -134,10 +135,11 @@ class MLP(nn.Module):
         return len(self.head.members)
 
     def features(self, x: Tensor) -> Tensor:
-        """Logits of all members on a feature-major batch: [inputs, batch] to [members, classes, batch]."""
+        """Logits of all members: [inputs, batch] to [members, classes, batch]."""
         x = self.stem_norm.features(self.stem.features(x))  # [members * stem, batch]
         for linear, normalise in zip(self.hidden, self.norms, strict=True):
-            x = normalise.features(linear.features(x))  # [sum of widths, batch]
+            x = cast(WiredLinear, linear).features(x)
+            x = cast(FeatureNorm, normalise).features(x)  # [sum of widths, batch]
         return self.head.features(x).unflatten(0, (self.members, -1))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -87,7 +87,8 @@ class WiredLinear(Spanned):
         """[batch, columns] to [batch, rows]."""
         if x.dim() != 2:
             raise InvalidValue(
-                f"`x` of a WiredLinear must be [batch, {self.pattern.shape[1]}]; got {list(x.shape)}"
+                f"`x` of a WiredLinear must be [batch, {self.pattern.shape[1]}]; "
+                f"got {list(x.shape)}"
             )
         return self.features(x.t()).t()
 

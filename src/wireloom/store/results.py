@@ -62,12 +62,14 @@ class Results:
 
     def __init__(self, url: str, study: str) -> None:
         import sqlalchemy as sql
+        from sqlalchemy.event import listen
+        from sqlalchemy.exc import SQLAlchemyError
 
         self.study = study
         try:
             self._engine: Engine = sql.create_engine(url)
             if self._engine.dialect.name == "sqlite":
-                sql.event.listen(self._engine, "connect", _prepare_sqlite)
+                listen(self._engine, "connect", _prepare_sqlite)
             self._runs: Table = sql.Table(
                 "wireloom_runs",
                 sql.MetaData(),
@@ -89,7 +91,7 @@ class Results:
                 sql.Column("machine", sql.Text, nullable=False),
             )
             self._runs.metadata.create_all(self._engine)
-        except (sql.exc.SQLAlchemyError, ImportError, OSError) as error:
+        except (SQLAlchemyError, ImportError, OSError) as error:
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
             raise InvalidValue(f"the store {_shown(url)} cannot be opened: {reason}") from None
 

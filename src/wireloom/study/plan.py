@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,7 +18,7 @@ from wireloom.wiring import FlexOrigin, Wiring, complete, published_sample, samp
 
 BASELINE = -1  # id of the complete graph
 ORDERS = ("shared", "per_seed")
-MOST_MEMBERS = 56  # of a chunk: beyond it activations leave the caches and nothing is gained
+MOST_MEMBERS = 54  # of a chunk: beyond it activations leave the caches and nothing is gained
 CHUNK_BYTES = 2 << 30
 
 
@@ -104,7 +105,7 @@ class Plan:
         for runs in orders.values():
             count = -(-len(runs) // most)
             ends = [round(len(runs) * i / count) for i in range(count + 1)]
-            found += [runs[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+            found += [runs[a:b] for a, b in itertools.pairwise(ends)]
         return found
 
     def members(self, data: Dataset, wirings: Iterable[int]) -> dict[int, Member]:
@@ -197,13 +198,13 @@ def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> Sequence
     """What differs between two plans' settings, one phrase each."""
     found = []
     for name in first:
-        a, b = first[name], second.get(name)
+        a, b = first[name], second[name]
         if a == b:
             continue
         if name == "wirings":
-            found.append(f"wirings: {len(a)} there, {len(b or [])} asked for, not the same ones")
+            found.append(f"wirings: {len(a)} there, {len(b)} asked for, not the same ones")
         elif name == "recipe":
-            found += [f"{k}: {a[k]} there, {b[k]} asked for" for k in a if a[k] != (b or {}).get(k)]
+            found += [f"{k}: {a[k]} there, {b[k]} asked for" for k in a if a[k] != b[k]]
         else:
             found.append(f"{name}: {a} there, {b} asked for")
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from wireloom.base import InvalidValue
@@ -21,7 +22,10 @@ def document(study: Study) -> dict[str, Any]:
         InvalidValue: if no run is finished yet.
     """
     frame = study.frame()
-    points = [_point(study, int(i), rows) for i, rows in frame.groupby("wiring")]
+    groups = frame.groupby("wiring")
+    points = [
+        _point(study, i, groups.get_group(i)) for i in study.plan.wirings if i in groups.groups
+    ]
     try:
         found = sweet_spot(frame, resamples=200)
         verdict = found.verdict()
@@ -65,8 +69,8 @@ def _point(study: Study, number: int, rows: pd.DataFrame) -> dict[str, Any]:
         "label": "complete graph (dense)" if number == BASELINE else repr(wiring),
         "C": float(first["C"]),
         "L": float(first["L"]),
-        "error": float(rows["error"].mean()),
-        "sd": float(rows["error"].std(ddof=1)) if len(rows) > 1 else None,
+        "error": float(np.mean(errors)),
+        "sd": float(np.std(errors, ddof=1)) if len(errors) > 1 else None,
         "errors": errors,
         "width": int(first["width"]),
         "macs": int(first["macs"]),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from wireloom.base import InvalidValue, write_whole
 from wireloom.data import Dataset, load
@@ -284,7 +284,7 @@ class Study:
     # ---- reading -----------------------------------------------------------------------------
 
     def frame(self) -> pd.DataFrame:
-        """Finished runs as a table, a row each, with the wirings' measures and the dense baseline."""
+        """Finished runs as a table, a row each, with their wirings' measures."""
         import pandas as pd
 
         wirings = self.plan.wirings
@@ -333,7 +333,9 @@ class Study:
         ]
         return pd.DataFrame(rows)
 
-    def sweet_spot(self, *, by: str = "bin", resamples: int = 200) -> SweetSpot:
+    def sweet_spot(
+        self, *, by: Literal["bin", "wiring"] = "bin", resamples: int = 200
+    ) -> SweetSpot:
         """Where on the plane the study's networks do best."""
         from wireloom.study.analysis import sweet_spot
 

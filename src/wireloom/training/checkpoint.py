@@ -35,7 +35,7 @@ def digest(dataset: Dataset) -> str:
     ):
         plain = tensor.detach().cpu().contiguous()
         found.update(f"{plain.dtype}{list(plain.shape)}".encode())
-        found.update(plain.numpy())
+        found.update(memoryview(plain.numpy()))  # pyright: ignore[reportArgumentType]
     return found.hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""One optimiser step for a whole population, each member with its own rates and its own clipping."""
+"""One optimiser step for a whole population, each member with its own rates and clipping."""
 
 from __future__ import annotations
 
@@ -104,10 +104,12 @@ class Optimiser:
                 nesterov=self.recipe.momentum > 0,
             )
         else:
+            first, second = slots
             cpu.adam(
                 spans,
                 p,
-                *slots,
+                first,
+                second,
                 g,
                 rate,
                 decay,
@@ -165,7 +167,7 @@ class Optimiser:
         return (most / (sums.sqrt() + 1e-6)).clamp(max=1.0)
 
     def keep(self, ids: Sequence[int], population: Population) -> Optimiser:
-        """The optimiser of ``population``, which is this one's members ``ids``, with their state."""
+        """The optimiser of ``population``: this one's members ``ids``, with their state."""
         kept = Optimiser(
             population,
             self.recipe,

@@ -232,7 +232,7 @@ class Wiring:
         return (arcs + self._nodes) / self._nodes**2
 
     def adjacency(self) -> np.ndarray:
-        """bool [n, n]; entry [receiver, sender] is True where an edge exists, the diagonal False."""
+        """bool [n, n]: [receiver, sender] is True where an edge exists, the diagonal False."""
         matrix = np.zeros((self._nodes, self._nodes), dtype=bool)
         senders, receivers = self._edges.T
         matrix[receivers, senders] = True
@@ -258,7 +258,7 @@ class Wiring:
 
     @property
     def clustering(self) -> float:
-        """C: the mean local clustering coefficient, of the undirected form. Raises if disconnected."""
+        """C: mean local clustering coefficient, undirected. Raises if disconnected."""
         return self._measures[0]
 
     @property

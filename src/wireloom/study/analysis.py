@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from wireloom.base.errors import InvalidValue, nearest
+from wireloom.base import InvalidValue, nearest
 from wireloom.study.statistics import (
     TIE,
-    WORSE,
     Groups,
     Moments,
     Quadratic,
@@ -24,6 +23,8 @@ from wireloom.study.statistics import (
     picked_error,
     split_half_reliability,
 )
+from wireloom.study.table import Runs, read
+from wireloom.study.verdict import verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,19 +32,8 @@ if TYPE_CHECKING:
 
 Range = tuple[float, float]
 
-_COLUMNS = {
-    "C": ("C",),
-    "L": ("L",),
-    "error": ("error", "top1_err"),
-    "seed": ("seed", "train_seed"),
-    "wiring": ("wiring", "graph_id"),
-}
 _BY = ("bin", "wiring")
-_BASELINE = "is_complete_graph_baseline"
-_DENSITY = ("density", "sparsity")
 _RELIABLE = 0.5
-_MOST_SEEDS = 32
-_SAME_MEASURE = 1e-6
 _SLICE_CLUSTERING = (0.4, 0.6)
 _SLICE_PATH_LENGTH = (2.0, 2.5)
 
@@ -186,119 +176,8 @@ class SweetSpot:
         return self.reliability is None or self.reliability < _RELIABLE
 
     def verdict(self) -> list[str]:
-        """Say in plain sentences what the map shows and how far to trust it."""
-        return [
-            self._say_reliability(),
-            self._say_region(),
-            *self._say_uncertainty(),
-            *self._say_trends(),
-            *self._say_slices(),
-            self._say_gain(),
-            *self._say_losses(),
-        ]
-
-    def _say_reliability(self) -> str:
-        if self.reliability is None:
-            if self.seeds < 2:
-                why = "there is one seed only"
-            elif len(self.best_wiring.ties) == self.wirings - 1:
-                why = "the errors do not differ"
-            else:
-                why = "too few wirings share seeds"
-            return f"Reliability is unknown, because {why}: treat this map as noise."
-        if self.is_noise:
-            judgement = "the differences are mostly between seeds: treat this map as noise"
-        elif self.reliability < 0.8:
-            judgement = "the map is real in its large shape, but single wirings are not settled"
-        else:
-            judgement = "most of the differences are between wirings, not seeds"
-        return f"Reliability over {self.seeds} seeds is {self.reliability:.2f}: {judgement}."
-
-    def _say_region(self) -> str:
-        kept = sum(b.kept for b in self.bins)
-        what = "bins" if self.by == "bin" else "wirings"
-        than = "the best" if self.reference == self.best.wiring else f"wiring {self.reference}"
-        return (
-            f"The best region is C {_span(self.clustering)}, L {_span(self.path_length)}: "
-            f"{kept} of {len(self.bins)} {what} are not worse than {than} (p < {WORSE:g})."
-        )
-
-    def _say_uncertainty(self) -> list[str]:
-        said = []
-        if self.interval is not None:
-            ends = self.interval
-            said.append(
-                f"With other wirings (5-95 % of {ends.resamples} draws) C would start within "
-                f"{_span(ends.clustering_lo)} and end within {_span(ends.clustering_hi)}, "
-                f"L start within {_span(ends.path_length_lo)} and end within "
-                f"{_span(ends.path_length_hi)}."
-            )
-        untested = sum(b.p_value is None for b in self.bins)
-        if untested:
-            said.append(f"Kept without a test, for want of a second run: {untested}.")
-        if self.by == "bin" and _rests_on_few([b for b in self.bins if b.kept]):
-            said.append("An end of the region rests on bins with fewer than 3 wirings.")
-        return said
-
-    def _say_trends(self) -> list[str]:
-        trends = (
-            ("clustering", self.correlation.clustering, "less clustered", "more clustered"),
-            ("path length", self.correlation.path_length, "shorter-path", "longer-path"),
-            ("density", self.correlation.log_density, "sparser", "denser"),
-        )
-        said = []
-        for measure, r, low, high in trends:
-            if r is None:
-                continue
-            if abs(r) < max(0.1, 2 / np.sqrt(self.wirings)):
-                said.append(f"Error has no clear straight trend with {measure} (r = {r:+.2f}).")
-            else:
-                moves, better = ("rises", low) if r > 0 else ("falls", high)
-                said.append(
-                    f"Error {moves} with {measure} (r = {r:+.2f}): {better} wirings do better."
-                )
-        return said
-
-    def _say_slices(self) -> list[str]:
-        said = []
-        for cut, along, other in zip(self.slices, "LC", "CL", strict=True):
-            fit, places = cut.fit, [x for x, _ in cut.points]
-            if fit is None or fit.vertex is None or not fit.opens_up:
-                continue
-            if fit.r2 >= 0.1 and min(places) <= fit.vertex <= max(places):
-                said.append(
-                    f"For {other} in {_span(cut.within)} a parabola is lowest at {along} = "
-                    f"{fit.vertex:.2f} (R2 {fit.r2:.2f}, {len(places)} wirings)."
-                )
-        return said
-
-    def _say_gain(self) -> str:
-        if self.gain is None or self.baseline is None or self.better_than_baseline is None:
-            return "There are no runs of the dense baseline, so no gain is given."
-        honest = (
-            "the honest gain is unknown (wirings share too few seeds)"
-            if self.honest_gain is None
-            else f"a wiring picked on some seeds {_gains(self.honest_gain)} on the others"
-        )
-        return (
-            f"Against the dense baseline (mean error {self.baseline:.4g}) {honest}; the best "
-            f"wiring's raw figure, which flatters it, {_gains(self.gain)}; "
-            f"{self.better_than_baseline:.0%} of the wirings beat the baseline."
-        )
-
-    def _say_losses(self) -> list[str]:
-        said = []
-        if self.best_wiring.ties:
-            count = len(self.best_wiring.ties)
-            said.append(f"{count} more wiring{'s tie' if count > 1 else ' ties'} for the best.")
-        if self.left_out:
-            said.append(f"Rows left out for missing or infinite values: {self.left_out}.")
-        if self.outside:
-            said.append(
-                f"Wirings off the grid, absent from the region: {self.outside}; "
-                "`longest` makes the grid reach further in L."
-            )
-        return said
+        """Say in plain sentences what the map shows and how far to trust it: the answer first."""
+        return verdict(self)
 
 
 def sweet_spot(
@@ -360,7 +239,7 @@ def sweet_spot(
         1
     """
     _check_arguments(by, against, cells, longest, min_wirings, resamples)
-    runs = _read(table)
+    runs = read(table)
     per_wiring = Moments.of(runs.error, runs.wiring, len(runs.ids))
     if by == "bin":
         groups = _grid(runs, cells, longest, min_wirings)
@@ -423,185 +302,7 @@ def _check_arguments(
             raise InvalidValue(f"`{name}` must be a whole number of at least {low}; got {value!r}")
 
 
-@dataclass(frozen=True)
-class _Runs:
-    """The table as arrays, in an order that depends on its content only."""
-
-    ids: list[Hashable]  # [wirings], ascending
-    clustering: np.ndarray  # float64 [wirings]
-    path_length: np.ndarray  # float64 [wirings]
-    log_density: np.ndarray | None  # float64 [wirings], NaN where unknown
-    wiring: np.ndarray  # int [runs], position in ids
-    error: np.ndarray  # float64 [runs]
-    by_seed: np.ndarray  # float64 [wirings, seeds that can be compared], NaN where not run
-    seeds: int
-    baseline: np.ndarray  # float64 [baseline runs]
-    left_out: int
-
-
-def _read(table: pd.DataFrame | pa.Table | Mapping[str, Any]) -> _Runs:
-    """Take the columns out of the table, check them, and sort the runs."""
-    frame = _to_frame(table)
-    found = _find_columns(list(frame.columns))
-    clustering, path_length, error = (_numbers(frame, found[name]) for name in ("C", "L", "error"))
-    if _BASELINE in frame.columns:
-        dense = frame[_BASELINE].isin([True, "True", "true"]).to_numpy(dtype=bool)
-    else:
-        dense = (np.abs(clustering - 1) <= TIE) & (np.abs(path_length - 1) <= TIE)
-    wiring, ids = _codes(frame, found["wiring"])
-    seed, _ = _codes(frame, found["seed"])
-    usable = np.isfinite(error) & np.isfinite(clustering) & np.isfinite(path_length)
-    usable &= (wiring >= 0) & (seed >= 0) & ~dense
-    baseline = np.sort(error[dense & np.isfinite(error)])
-    left_out = len(error) - int(usable.sum()) - len(baseline)
-
-    rows = np.flatnonzero(usable)
-    rows = rows[np.lexsort((error[rows], seed[rows], wiring[rows]))]
-    present, wiring = np.unique(wiring[rows], return_inverse=True)
-    if len(present) < 3:
-        raise InvalidValue(
-            "`table` must hold at least 3 wirings with finite C, L and error, beside the dense "
-            f"baseline; got {len(present)} (rows left out: {left_out})"
-        )
-    ids = [ids[i] for i in present]
-    density = _log_density(frame)
-    known_seeds, seed = np.unique(seed[rows], return_inverse=True)
-    return _Runs(
-        ids=ids,
-        clustering=_one_each(clustering[rows], wiring, ids, "C"),
-        path_length=_one_each(path_length[rows], wiring, ids, "L"),
-        log_density=None if density is None else _means(density[rows], wiring, len(ids)),
-        wiring=wiring,
-        error=error[rows],
-        by_seed=_by_seed(error[rows], wiring, seed, len(ids)),
-        seeds=len(known_seeds),
-        baseline=baseline,
-        left_out=left_out,
-    )
-
-
-def _to_frame(table: pd.DataFrame | pa.Table | Mapping[str, Any]) -> pd.DataFrame:
-    import pandas as pd
-
-    if isinstance(table, pd.DataFrame):
-        return table
-    if isinstance(table, Mapping):
-        try:
-            return pd.DataFrame(dict(table))
-        except ValueError as error:
-            raise InvalidValue(f"`table` must have columns of one length; {error}") from error
-    import pyarrow as pa
-
-    if isinstance(table, pa.Table):
-        return table.to_pandas()
-    raise InvalidValue(
-        "`table` must be a pandas frame, a pyarrow table or a mapping of columns; "
-        f"got {type(table).__name__}"
-    )
-
-
-def _find_columns(columns: Sequence[Hashable]) -> dict[str, str]:
-    """The table's own name for each column that is needed."""
-    found = {
-        wanted: next((name for name in names if name in columns), "")
-        for wanted, names in _COLUMNS.items()
-    }
-    missing = [" or ".join(_COLUMNS[wanted]) for wanted, name in found.items() if not name]
-    if missing:
-        hint = ""
-        if not found["seed"] and "graph_seed" in columns:
-            hint = " (graph_seed is the wiring's, not the training's)"
-        has = ", ".join(map(str, columns)) or "none"
-        raise InvalidValue(f"`table` lacks the columns {', '.join(missing)}{hint}; it has {has}")
-    twice = [name for name in found.values() if list(columns).count(name) > 1]
-    if twice:
-        raise InvalidValue(f"`table` must have each column once; got {', '.join(twice)} twice")
-    return found
-
-
-def _numbers(frame: pd.DataFrame, name: str) -> np.ndarray:
-    """A column as float64 [rows], NaN where there is nothing."""
-    import pandas as pd
-
-    try:
-        numbers = pd.Series(pd.to_numeric(frame[name]))
-        return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError) as error:
-        raise InvalidValue(f"column `{name}` of `table` must hold numbers; {error}") from error
-
-
-def _codes(frame: pd.DataFrame, name: str) -> tuple[np.ndarray, list[Hashable]]:
-    """Number a column's different values in ascending order: int [rows], -1 for nothing."""
-    import pandas as pd
-
-    try:
-        codes, values = pd.factorize(frame[name])
-    except TypeError as error:
-        raise InvalidValue(f"column `{name}` of `table` must hold hashable ids; {error}") from error
-    known = list(values.tolist())
-    try:
-        order = sorted(range(len(known)), key=known.__getitem__)
-    except TypeError:
-        order = sorted(range(len(known)), key=lambda i: str(known[i]))
-    rank = np.full(len(known) + 1, -1)
-    rank[order] = np.arange(len(known))
-    return rank[codes], [known[i] for i in order]
-
-
-def _log_density(frame: pd.DataFrame) -> np.ndarray | None:
-    """Log of the density, or of k/n, which ranks wirings alike: float64 [rows], NaN if unknown."""
-    for name in _DENSITY:
-        if name in frame.columns:
-            density = _numbers(frame, name)
-            break
-    else:
-        if not {"n", "k"} <= set(frame.columns):
-            return None
-        degree, nodes = _numbers(frame, "k"), _numbers(frame, "n")
-        density = np.divide(degree, nodes, out=np.full(len(nodes), np.nan), where=nodes > 0)
-    positive = np.isfinite(density) & (density > 0)
-    return np.log(density, out=np.full(len(density), np.nan), where=positive)
-
-
-def _means(values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
-    return np.bincount(group, values, groups) / np.bincount(group, minlength=groups)
-
-
-def _one_each(values: np.ndarray, wiring: np.ndarray, ids: list[Hashable], name: str) -> np.ndarray:
-    """The measure of each wiring, float64 [wirings]; all its rows must agree within 1e-6."""
-    least, most = np.full(len(ids), np.inf), np.full(len(ids), -np.inf)
-    np.minimum.at(least, wiring, values)
-    np.maximum.at(most, wiring, values)
-    differ = np.flatnonzero(most - least > _SAME_MEASURE)
-    if len(differ):
-        i = differ[0]
-        raise InvalidValue(
-            f"column `{name}` of `table` must be the same on all rows of a wiring; wiring "
-            f"{ids[i]!r} has {least[i]:.6g} and {most[i]:.6g}"
-        )
-    return least
-
-
-def _by_seed(error: np.ndarray, wiring: np.ndarray, seed: np.ndarray, wirings: int) -> np.ndarray:
-    """Errors as float64 [wirings, seeds], NaN where not run, the mean where run twice.
-
-    A seed that fewer than three wirings have compares nothing and is left out; of more than 32
-    seeds the most shared are used, which bounds the array whatever the table.
-    """
-    pairs, position = np.unique(seed * wirings + wiring, return_inverse=True)
-    means = _means(error, position, len(pairs))
-    shared = np.bincount(pairs // wirings)
-    order = np.argsort(-shared, kind="stable")[:_MOST_SEEDS]
-    columns = np.sort(order[shared[order] >= 3])
-    place = np.full(len(shared), -1)
-    place[columns] = np.arange(len(columns))
-    column = place[pairs // wirings]
-    grid = np.full((wirings, len(columns)), np.nan)
-    grid[(pairs % wirings)[column >= 0], column[column >= 0]] = means[column >= 0]
-    return grid
-
-
-def _grid(runs: _Runs, cells: int, longest: float, min_wirings: int) -> Groups:
+def _grid(runs: Runs, cells: int, longest: float, min_wirings: int) -> Groups:
     """Put the wirings into the cells of the plane."""
     edges_c, edges_l = np.linspace(0, 1, cells + 1), np.linspace(1, longest, cells + 1)
     c = np.digitize(runs.clustering, edges_c, right=True) - 1
@@ -625,7 +326,7 @@ def _grid(runs: _Runs, cells: int, longest: float, min_wirings: int) -> Groups:
     )
 
 
-def _one_by_one(runs: _Runs) -> Groups:
+def _one_by_one(runs: Runs) -> Groups:
     """Make each wiring its own bin."""
     return Groups(
         member=np.arange(len(runs.ids)),
@@ -669,7 +370,7 @@ def _bins(groups: Groups, region: Region, ids: list[Hashable] | None) -> tuple[B
     )
 
 
-def _correlate(runs: _Runs, mean: np.ndarray) -> Correlation:
+def _correlate(runs: Runs, mean: np.ndarray) -> Correlation:
     density = None
     if runs.log_density is not None:
         known = np.isfinite(runs.log_density)
@@ -681,7 +382,7 @@ def _correlate(runs: _Runs, mean: np.ndarray) -> Correlation:
     )
 
 
-def _slices(runs: _Runs, mean: np.ndarray) -> tuple[Slice, Slice]:
+def _slices(runs: Runs, mean: np.ndarray) -> tuple[Slice, Slice]:
     """Error on L at middling C, and on C at middling L (source: the paper, section 5)."""
 
     def cut(x: np.ndarray, other: np.ndarray, within: Range) -> dict[str, Any]:
@@ -704,24 +405,3 @@ def _interval(ends: np.ndarray) -> Interval | None:
     low, high = np.percentile(ends, [5, 95], axis=0).tolist()
     clustering_lo, clustering_hi, path_length_lo, path_length_hi = zip(low, high, strict=True)
     return Interval(clustering_lo, clustering_hi, path_length_lo, path_length_hi, len(ends))
-
-
-def _rests_on_few(kept: list[Bin]) -> bool:
-    """True if the rectangle would shrink without the bins that hold fewer than three wirings."""
-    firm = [b for b in kept if b.wirings >= 3]
-
-    def ends(bins: list[Bin]) -> set[tuple[str, float]]:
-        return {
-            *(("C", pick(b.clustering[0] for b in bins)) for pick in (min, max)),
-            *(("L", pick(b.path_length[0] for b in bins)) for pick in (min, max)),
-        }
-
-    return not firm or ends(firm) != ends(kept)
-
-
-def _span(ends: Range) -> str:
-    return f"{ends[0]:.2f}-{ends[1]:.2f}"
-
-
-def _gains(value: float) -> str:
-    return f"gains {value:.3g}" if value >= 0 else f"loses {-value:.3g}"
