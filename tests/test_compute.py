@@ -642,12 +642,7 @@ def test_the_loss_of_enormous_logits_is_finite():
 @pytest.mark.parametrize(
     "dtype",
     [
-        pytest.param(
-            torch.float32,
-            marks=pytest.mark.xfail(
-                strict=True, reason="the native loss multiplies the infinity by a smoothing of zero"
-            ),
-        ),
+        torch.float32,
         torch.float64,
     ],
 )

@@ -295,8 +295,9 @@ def test_learning_happens(data: Dataset, one_thread: None) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"epochs": 0}, "`epochs` of a recipe must be at least 1; got 0"),
-        ({"batch": 1}, "`batch` of a recipe must be at least 2; got 1"),
+        ({"epochs": 0}, "`epochs` of a recipe must be a whole number, at least 1; got 0"),
+        ({"batch": 1}, "`batch` of a recipe must be a whole number, at least 2; got 1"),
+        ({"epochs": 2.5}, "`epochs` of a recipe must be a whole number, at least 1; got 2.5"),
         ({"lr": 0.0}, "`lr` of a recipe must be positive; got 0.0"),
         ({"lr": float("nan")}, "`lr` of a recipe must be positive; got nan"),
         ({"momentum": 1.0}, r"`momentum` of a recipe must be in \[0, 1\); got 1.0"),

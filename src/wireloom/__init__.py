@@ -79,7 +79,9 @@ def __getattr__(name: str) -> object:
     if name in ("data", "nn"):
         return importlib.import_module(f"wireloom.{name}")
     if name not in _DOORS:
-        raise AttributeError(f"module 'wireloom' has no attribute '{name}'")
+        from wireloom.base import nearest
+
+        raise AttributeError(f"module 'wireloom' has no attribute '{name}'{nearest(name, __all__)}")
     return getattr(importlib.import_module(f"wireloom.{_DOORS[name]}"), name)
 
 

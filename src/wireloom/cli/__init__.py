@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -10,6 +11,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; bad input gives one line on standard error and exit code 2."""
     from wireloom.cli.parser import parser
 
+    # Threads that wait must not take the cores from those that work,.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     options = vars(parser().parse_args(arguments))
     command = options.pop("command")
     from wireloom.base import WireloomError

@@ -114,7 +114,10 @@ def _table(study: Study) -> Path:
 
     path, buffer = study.folder / "runs.parquet", io.BytesIO()
     study.frame().to_parquet(buffer)
-    write_whole(path, buffer.getvalue())
+    try:
+        write_whole(path, buffer.getvalue())
+    except OSError as error:
+        raise InvalidValue(f"{path} cannot be written: {error.strerror}") from None
     return path
 
 
@@ -167,7 +170,7 @@ def _wiring(*, family: str, nodes: int, degree: float, rewire: float, seed: int)
     from wireloom.wiring import complete, ring, ws_flex
 
     if family == "ring":
-        if degree != int(degree):
+        if not degree.is_integer():
             raise InvalidValue(f"`--degree` of a ring must be a whole number; got {degree}")
         return ring(nodes=nodes, neighbours=int(degree))
     if family == "complete":

@@ -70,7 +70,8 @@ class Progress:
         total = self.networks * self.epochs
         share = self._passed / total if total else 1.0
         rate = (self._passed - self._resumed) / elapsed  # member-epochs a second
-        left = f", {duration((total - self._passed) / rate)} left" if rate > 0 else ""
+        going = rate > 0 and self._passed < total
+        left = f", {duration((total - self._passed) / rate)} left" if going else ""
         return (
             f"{self.finished:,} of {self.networks:,} networks ({share:.0%}), "
             f"{rate / self.epochs:.1f} networks/s{left}"

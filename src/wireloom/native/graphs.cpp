@@ -169,7 +169,66 @@ EdgeList ws_flex(int nodes, int64_t edges, double rewire, uint64_t seed, int tri
     return result;
 }
 
+namespace {
+
+// Mean of the local coefficients, summed in order of value: the order decides the cell of a graph
+// that sits on a cell's edge.
+double mean_clustering(std::vector<double>& local) {
+    std::sort(local.begin(), local.end());
+    double sum = 0.0;
+    for (double value : local) sum += value;
+    return sum / static_cast<double>(local.size());
+}
+
+double local_clustering(int64_t closed, int64_t degree) {  // closed: twice the triangles
+    return closed ? static_cast<double>(closed) / static_cast<double>(degree * (degree - 1)) : 0.0;
+}
+
+double mean_distance(int64_t sum, int nodes) {
+    return nodes > 1 ? static_cast<double>(sum) / (static_cast<double>(nodes) * (nodes - 1)) : 0.0;
+}
+
+// Up to 64 nodes a row is one word. What a node reaches in d + 1 steps is the union of what its
+// neighbours reach in d, so every source advances at once.
+Measures measure_one_word(int nodes, const int32_t* ends, int64_t edges) {
+    uint64_t rows[64] = {};
+    for (int64_t e = 0; e < 2 * edges; e += 2) {
+        rows[ends[e]] |= uint64_t{1} << ends[e + 1];
+        rows[ends[e + 1]] |= uint64_t{1} << ends[e];
+    }
+    int64_t closed[64] = {};
+    for (int64_t e = 0; e < 2 * edges; e += 2) {
+        const int common = std::popcount(rows[ends[e]] & rows[ends[e + 1]]);
+        closed[ends[e]] += common, closed[ends[e + 1]] += common;
+    }
+    std::vector<double> local(nodes);
+    for (int u = 0; u < nodes; ++u) local[u] = local_clustering(closed[u], std::popcount(rows[u]));
+
+    const uint64_t all = nodes == 64 ? ~uint64_t{0} : (uint64_t{1} << nodes) - 1;
+    uint64_t reached[64], next[64];
+    for (int u = 0; u < nodes; ++u) reached[u] = rows[u] | uint64_t{1} << u;
+    // A pair at distance d is missing from the sets of d steps: each missing pair adds one.
+    int64_t distance = static_cast<int64_t>(nodes) * (nodes - 1);
+    for (;;) {
+        int64_t missing = 0, found = 0;
+        for (int u = 0; u < nodes; ++u) {
+            next[u] = reached[u];
+            if (reached[u] == all) continue;
+            missing += nodes - std::popcount(reached[u]);
+            each_bit(rows + u, 1, [&](int v) { next[u] |= reached[v]; });
+            found |= next[u] ^ reached[u];
+        }
+        if (!missing) return {mean_clustering(local), mean_distance(distance, nodes)};
+        if (!found) return {mean_clustering(local), -1.0};
+        distance += missing;
+        std::copy(next, next + nodes, reached);
+    }
+}
+
+}  // namespace
+
 Measures measure(int nodes, const int32_t* ends, int64_t edges) {
+    if (nodes <= 64) return measure_one_word(nodes, ends, edges);
     BitRows rows(nodes);
     std::vector<int64_t> degree(nodes, 0);
     for (int64_t e = 0; e < edges; ++e) {
@@ -179,28 +238,22 @@ Measures measure(int nodes, const int32_t* ends, int64_t edges) {
     const int words = rows.words();
     std::vector<double> local(nodes, 0.0);
     for (int u = 0; u < nodes; ++u) {
-        int64_t closed = 0;  // twice the triangles through u
+        int64_t closed = 0;
         const uint64_t* mine = rows.row(u);
         each_bit(mine, words, [&](int v) {
             const uint64_t* theirs = rows.row(v);
             for (int word = 0; word < words; ++word) closed += std::popcount(mine[word] & theirs[word]);
         });
-        if (closed) local[u] = static_cast<double>(closed) / static_cast<double>(degree[u] * (degree[u] - 1));
+        local[u] = local_clustering(closed, degree[u]);
     }
-    // Summed in order of value: the order decides the cell of a graph that sits on a cell's edge.
-    std::sort(local.begin(), local.end());
-    double sum = 0.0;
-    for (double value : local) sum += value;
-
     Search search(rows, nodes);
     int64_t distance = 0;
     for (int u = 0; u < nodes; ++u) {
         const Reach reach = search.from(u);
-        if (reach.count < nodes) return {sum / nodes, -1.0};
+        if (reach.count < nodes) return {mean_clustering(local), -1.0};
         distance += reach.distance;
     }
-    const double pairs = static_cast<double>(nodes) * (nodes - 1);
-    return {sum / nodes, nodes > 1 ? static_cast<double>(distance) / pairs : 0.0};
+    return {mean_clustering(local), mean_distance(distance, nodes)};
 }
 
 }  // namespace wireloom

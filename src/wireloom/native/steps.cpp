@@ -117,7 +117,7 @@ void loss(const LossArgs& a, int threads) {
                 norm += std::exp(value);
                 level += value;
             }
-            total += std::log(norm) - (on - off) * (target - top) - off * level;
+            total += std::log(norm) - (on - off) * (target - top) - (off > 0.0f ? off * level : 0.0f);
             if (gradient)
                 for (int64_t c = 0; c < a.classes; ++c)
                     gradient[c * a.batch + b] = (std::exp(logits[c * a.batch + b] - top) / norm - (c == label ? on : off)) /

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from wireloom.base import InvalidValue
+from wireloom.base import InvalidValue, WireloomError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Table
@@ -63,11 +64,18 @@ class Results:
     def __init__(self, url: str, study: str) -> None:
         import sqlalchemy as sql
         from sqlalchemy.event import listen
-        from sqlalchemy.exc import SQLAlchemyError
+        from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-        self.study = study
+        self.study, self._shown = study, _shown(url)
         try:
-            self._engine: Engine = sql.create_engine(url)
+            parsed = sql.make_url(url)
+        except (ArgumentError, ValueError):
+            raise InvalidValue(
+                f"the store '{self._shown}' cannot be opened: it is not a database URL, such as "
+                "sqlite:///results.sqlite or postgresql+psycopg://user@host/name"
+            ) from None
+        try:
+            self._engine: Engine = sql.create_engine(parsed)
             if self._engine.dialect.name == "sqlite":
                 listen(self._engine, "connect", _prepare_sqlite)
             self._runs: Table = sql.Table(
@@ -90,15 +98,24 @@ class Results:
                 sql.Column("curve", sql.LargeBinary, nullable=False),
                 sql.Column("machine", sql.Text, nullable=False),
             )
-            self._runs.metadata.create_all(self._engine)
+            try:
+                self._runs.metadata.create_all(self._engine)
+            except SQLAlchemyError:  # another process may have made the table meanwhile
+                self._runs.metadata.create_all(self._engine)
         except (SQLAlchemyError, ImportError, OSError) as error:
-            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-            raise InvalidValue(f"the store {_shown(url)} cannot be opened: {reason}") from None
+            raise InvalidValue(
+                f"the store {self._shown} cannot be opened: {_reason(error)}"
+            ) from None
 
     @contextmanager
     def _begin(self) -> Iterator[Connection]:
-        with self._engine.begin() as connection:
-            yield connection
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise WireloomError(f"the store {self._shown} failed: {_reason(error)}") from None
 
     def add(self, runs: Iterable[Run]) -> None:
         """Add finished runs, all or none of them."""
@@ -146,18 +163,22 @@ class Results:
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
+    connection.execute("PRAGMA busy_timeout=30000")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA busy_timeout=30000")
 
 
 def _shown(url: str) -> str:
     """The URL without its password."""
     head, at, tail = url.rpartition("@")
-    if not at:
-        return url
-    scheme, _, user = head.partition("://")
-    return f"{scheme}://{user.split(':')[0]}@{tail}"
+    if at:
+        scheme, mark, user = head.partition("://") if "://" in head else ("", "", head)
+        url = f"{scheme}{mark}{user.split(':')[0]}@{tail}"
+    return re.sub(r"(password=)[^&]*", r"\1***", url)
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).splitlines()[0]
 
 
 def _finite(value: float) -> float | None:

@@ -24,7 +24,7 @@ from wireloom.study.statistics import (
     split_half_reliability,
 )
 from wireloom.study.table import Runs, read
-from wireloom.study.verdict import verdict
+from wireloom.study.verdict import in_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -177,7 +177,7 @@ class SweetSpot:
 
     def verdict(self) -> list[str]:
         """Say in plain sentences what the map shows and how far to trust it: the answer first."""
-        return verdict(self)
+        return in_words(self)
 
 
 def sweet_spot(
@@ -240,34 +240,27 @@ def sweet_spot(
     """
     _check_arguments(by, against, cells, longest, min_wirings, resamples)
     runs = read(table)
+    if against is not None and against not in runs.ids:
+        raise InvalidValue(f"`against` must be the id of a wiring in `table`; got {against!r}")
+    reference = None if against is None else runs.ids.index(against)
     per_wiring = Moments.of(runs.error, runs.wiring, len(runs.ids))
-    if by == "bin":
-        groups = _grid(runs, cells, longest, min_wirings)
-        reference = None
-    else:
-        groups = _one_by_one(runs)
-        reference = None if against is None else _position(runs.ids, against)
+    single = runs.one_by_one()
+    groups = runs.on_grid(cells, longest, min_wirings) if by == "bin" else single
+    ids = None if by == "bin" else runs.ids
     region = compare(groups, per_wiring, np.ones(len(runs.ids)), reference)
     if region is None:
         raise InvalidValue(f"`min_wirings` must leave a bin to compare; got {min_wirings}")
-    winner, tied = lowest(per_wiring.mean)
-    best_wiring = Best(
-        clustering=float(runs.clustering[winner]),
-        path_length=float(runs.path_length[winner]),
-        mean=float(per_wiring.mean[winner]),
-        runs=int(per_wiring.count[winner]),
-        wiring=runs.ids[winner],
-        ties=tuple(runs.ids[i] for i in tied[1:]),
-    )
+    best_wiring = _best(single, per_wiring, np.ones(len(single), bool), runs.ids)
     baseline = float(runs.baseline.mean()) if len(runs.baseline) else None
     judged = picked_error(runs.by_seed)
+    known = np.isfinite(runs.log_density)
     return SweetSpot(
         by=by,
         clustering=region.clustering,
         path_length=region.path_length,
-        best=best_wiring if by == "wiring" else _best_bin(groups, region),
+        best=_best(groups, region.moments, region.used, ids),
         best_wiring=best_wiring,
-        reference=runs.ids[region.reference] if by == "wiring" else None,
+        reference=None if ids is None else ids[region.reference],
         baseline=baseline,
         gain=None if baseline is None else baseline - best_wiring.mean,
         honest_gain=None if baseline is None or judged is None else baseline - judged,
@@ -275,9 +268,13 @@ def sweet_spot(
             None if baseline is None else float(np.mean(per_wiring.mean < baseline - TIE))
         ),
         reliability=split_half_reliability(runs.by_seed),
-        correlation=_correlate(runs, per_wiring.mean),
+        correlation=Correlation(
+            clustering=pearson(runs.clustering, per_wiring.mean),
+            path_length=pearson(runs.path_length, per_wiring.mean),
+            log_density=pearson(runs.log_density[known], per_wiring.mean[known]),
+        ),
         slices=_slices(runs, per_wiring.mean),
-        bins=_bins(groups, region, runs.ids if by == "wiring" else None),
+        bins=_bins(groups, region, ids),
         wirings=len(runs.ids),
         seeds=runs.seeds,
         left_out=runs.left_out,
@@ -302,54 +299,17 @@ def _check_arguments(
             raise InvalidValue(f"`{name}` must be a whole number of at least {low}; got {value!r}")
 
 
-def _grid(runs: Runs, cells: int, longest: float, min_wirings: int) -> Groups:
-    """Put the wirings into the cells of the plane."""
-    edges_c, edges_l = np.linspace(0, 1, cells + 1), np.linspace(1, longest, cells + 1)
-    c = np.digitize(runs.clustering, edges_c, right=True) - 1
-    c[runs.clustering == 0] = 0
-    ell = np.digitize(runs.path_length, edges_l) - 1
-    ell[runs.path_length == longest] = cells - 1
-    inside = (c >= 0) & (c < cells) & (ell >= 0) & (ell < cells)
-    if not inside.any():
-        raise InvalidValue(
-            f"`longest` must let the grid, C in [0, 1], L in [1, {longest:g}], hold a wiring; "
-            f"they have L from {runs.path_length.min():.4g} to {runs.path_length.max():.4g}"
-        )
-    used, position = np.unique((c * cells + ell)[inside], return_inverse=True)
-    member = np.full(len(c), len(used))
-    member[inside] = position
-    return Groups(
-        member=member,
-        clustering=np.stack([edges_c[used // cells], edges_c[used // cells + 1]], 1),
-        path_length=np.stack([edges_l[used % cells], edges_l[used % cells + 1]], 1),
-        min_wirings=min_wirings,
-    )
-
-
-def _one_by_one(runs: Runs) -> Groups:
-    """Make each wiring its own bin."""
-    return Groups(
-        member=np.arange(len(runs.ids)),
-        clustering=np.stack([runs.clustering] * 2, 1),
-        path_length=np.stack([runs.path_length] * 2, 1),
-    )
-
-
-def _position(ids: list[Hashable], wanted: Hashable) -> int:
-    if wanted not in ids:
-        raise InvalidValue(f"`against` must be the id of a wiring in `table`; got {wanted!r}")
-    return ids.index(wanted)
-
-
-def _best_bin(groups: Groups, region: Region) -> Best:
-    first, tied = lowest(np.where(region.used, region.moments.mean, np.nan))
+def _best(groups: Groups, moments: Moments, used: np.ndarray, ids: list[Hashable] | None) -> Best:
+    """The used bin of lowest mean: a wiring if the bins have ids."""
+    first, tied = lowest(np.where(used, moments.mean, np.nan))
     clustering, path_length = groups.centre(first)
     return Best(
         clustering=clustering,
         path_length=path_length,
-        mean=float(region.moments.mean[first]),
-        runs=int(region.moments.count[first]),
-        ties=tuple(groups.centre(i) for i in tied[1:]),
+        mean=float(moments.mean[first]),
+        runs=int(moments.count[first]),
+        wiring=None if ids is None else ids[first],
+        ties=tuple(groups.centre(i) if ids is None else ids[i] for i in tied[1:]),
     )
 
 
@@ -370,32 +330,22 @@ def _bins(groups: Groups, region: Region, ids: list[Hashable] | None) -> tuple[B
     )
 
 
-def _correlate(runs: Runs, mean: np.ndarray) -> Correlation:
-    density = None
-    if runs.log_density is not None:
-        known = np.isfinite(runs.log_density)
-        density = pearson(runs.log_density[known], mean[known])
-    return Correlation(
-        clustering=pearson(runs.clustering, mean),
-        path_length=pearson(runs.path_length, mean),
-        log_density=density,
-    )
-
-
 def _slices(runs: Runs, mean: np.ndarray) -> tuple[Slice, Slice]:
     """Error on L at middling C, and on C at middling L (source: the paper, section 5)."""
-
-    def cut(x: np.ndarray, other: np.ndarray, within: Range) -> dict[str, Any]:
-        chosen = (other >= within[0]) & (other <= within[1])
-        points = tuple(zip(x[chosen].tolist(), mean[chosen].tolist(), strict=True))
-        fit = fit_quadratic(x[chosen], mean[chosen])
-        return {"within": within, "points": points, "fit": fit}
-
     c, ell = runs.clustering, runs.path_length
+    in_c = (c >= _SLICE_CLUSTERING[0]) & (c <= _SLICE_CLUSTERING[1])
+    in_l = (ell >= _SLICE_PATH_LENGTH[0]) & (ell <= _SLICE_PATH_LENGTH[1])
     return (
-        Slice("path_length", **cut(ell, c, _SLICE_CLUSTERING)),
-        Slice("clustering", **cut(c, ell, _SLICE_PATH_LENGTH)),
+        _slice("path_length", _SLICE_CLUSTERING, ell[in_c], mean[in_c]),
+        _slice("clustering", _SLICE_PATH_LENGTH, c[in_l], mean[in_l]),
     )
+
+
+def _slice(
+    along: Literal["clustering", "path_length"], within: Range, x: np.ndarray, y: np.ndarray
+) -> Slice:
+    points = tuple(zip(x.tolist(), y.tolist(), strict=True))
+    return Slice(along, within, points, fit_quadratic(x, y))
 
 
 def _interval(ends: np.ndarray) -> Interval | None:

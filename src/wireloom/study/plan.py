@@ -36,7 +36,8 @@ class Plan:
     """What a study trains.
 
     data: data set, as `wireloom.data.load` takes it.
-    wirings: by id; the id -1 is the dense baseline, the complete graph.
+    wirings: by id, or a sequence, numbered from 0; the id -1 is the dense baseline, the complete
+        graph.
     seeds: of each wiring's initial parameters.
     model, budget, width, stem, hidden: how networks are made, as in `wireloom.build`.
     recipe: how they are trained.
@@ -62,6 +63,12 @@ class Plan:
     chunk: int = 0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.wirings, Mapping):
+            numbered = dict(enumerate(self.wirings))
+            object.__setattr__(self, "wirings", numbered)
+        if isinstance(self.seeds, int):
+            raise InvalidValue(f"`seeds` of a study must be several numbers; got {self.seeds}")
+        object.__setattr__(self, "seeds", tuple(map(int, self.seeds)))
         if not self.wirings:
             raise InvalidValue("`wirings` of a study must be at least one; got none")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):

@@ -22,9 +22,11 @@ def document(study: Study) -> dict[str, Any]:
         InvalidValue: if no run is finished yet.
     """
     frame = study.frame()
-    groups = frame.groupby("wiring")
+    trained = set(frame["wiring"])
     points = [
-        _point(study, i, groups.get_group(i)) for i in study.plan.wirings if i in groups.groups
+        _point(study, i, frame.loc[frame["wiring"] == i])
+        for i in study.plan.wirings
+        if i in trained
     ]
     try:
         found = sweet_spot(frame, resamples=200)

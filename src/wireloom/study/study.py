@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -110,6 +111,8 @@ class Study:
             return there
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise InvalidValue(f"{path} must be a new or empty folder, or a study; got other files")
+        if store:
+            Results(store, "").close()  # before anything is written
         try:
             path.mkdir(parents=True, exist_ok=True)
             content = {
@@ -271,14 +274,15 @@ class Study:
 
         Args:
             engine: where; `Local()` uses this machine's cores.
-            on_event: called as member-epochs pass, chunks finish or fail.
+            on_event: called as member-epochs pass, chunks finish or fail; without it, a failure
+                is a warning.
 
         Returns:
             The status at the end; ``left`` names the chunks that failed.
         """
         left = self.status().left
         if left:
-            (engine or Local()).run(self, left, on_event or (lambda event: None))
+            (engine or Local()).run(self, left, on_event or _warn)
         return self.status()
 
     # ---- reading -----------------------------------------------------------------------------
@@ -299,7 +303,9 @@ class Study:
                     "wiring": run.wiring,
                     "is_complete_graph_baseline": run.wiring == BASELINE,
                     "nodes": wiring.nodes,
-                    "k": origin.degree if origin else 2 * len(wiring.edges) / wiring.nodes,
+                    "k": origin.degree
+                    if origin
+                    else len(wiring.edges) * (1 if wiring.directed else 2) / wiring.nodes,
                     "p": origin.rewire if origin else float("nan"),
                     "graph_seed": origin.seed if origin else -1,
                     "C": float(places[run.wiring][0]),
@@ -356,3 +362,8 @@ class Study:
     def close(self) -> None:
         """Give back the database connections."""
         self.results.close()
+
+
+def _warn(event: Event) -> None:
+    if event.failure:
+        warnings.warn(f"population {event.chunk} failed: {event.failure}", stacklevel=2)

@@ -1,4 +1,4 @@
-"""Read any table of results into arrays."""
+"""Read any table of results into arrays, ready to be compared bin by bin."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wireloom.base import InvalidValue
-from wireloom.study.statistics import TIE
+from wireloom.study.statistics import TIE, Groups
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,13 +35,44 @@ class Runs:
     ids: list[Hashable]  # [wirings], ascending
     clustering: np.ndarray  # float64 [wirings]
     path_length: np.ndarray  # float64 [wirings]
-    log_density: np.ndarray | None  # float64 [wirings], NaN where unknown
+    log_density: np.ndarray  # float64 [wirings], NaN where unknown
     wiring: np.ndarray  # int [runs], position in ids
     error: np.ndarray  # float64 [runs]
     by_seed: np.ndarray  # float64 [wirings, seeds that can be compared], NaN where not run
     seeds: int
     baseline: np.ndarray  # float64 [baseline runs]
     left_out: int
+
+    def one_by_one(self) -> Groups:
+        """Make each wiring its own bin."""
+        return Groups(
+            member=np.arange(len(self.ids)),
+            clustering=np.stack([self.clustering] * 2, 1),
+            path_length=np.stack([self.path_length] * 2, 1),
+        )
+
+    def on_grid(self, cells: int, longest: float, min_wirings: int) -> Groups:
+        """Put the wirings into the cells of the plane."""
+        edges_c, edges_l = np.linspace(0, 1, cells + 1), np.linspace(1, longest, cells + 1)
+        c = np.digitize(self.clustering, edges_c, right=True) - 1
+        c[self.clustering == 0] = 0
+        ell = np.digitize(self.path_length, edges_l) - 1
+        ell[self.path_length == longest] = cells - 1
+        inside = (c >= 0) & (c < cells) & (ell >= 0) & (ell < cells)
+        if not inside.any():
+            raise InvalidValue(
+                f"`longest` must let the grid, C in [0, 1], L in [1, {longest:g}], hold a wiring; "
+                f"they have L from {self.path_length.min():.4g} to {self.path_length.max():.4g}"
+            )
+        used, position = np.unique((c * cells + ell)[inside], return_inverse=True)
+        member = np.full(len(c), len(used))
+        member[inside] = position
+        return Groups(
+            member=member,
+            clustering=np.stack([edges_c[used // cells], edges_c[used // cells + 1]], 1),
+            path_length=np.stack([edges_l[used % cells], edges_l[used % cells + 1]], 1),
+            min_wirings=min_wirings,
+        )
 
 
 def read(table: pd.DataFrame | pa.Table | Mapping[str, Any]) -> Runs:
@@ -69,13 +100,12 @@ def read(table: pd.DataFrame | pa.Table | Mapping[str, Any]) -> Runs:
             f"baseline; got {len(present)} (rows left out: {left_out})"
         )
     ids = [ids[i] for i in present]
-    density = _log_density(frame)
     known_seeds, seed = np.unique(seed[rows], return_inverse=True)
     return Runs(
         ids=ids,
         clustering=_one_each(clustering[rows], wiring, ids, "C"),
         path_length=_one_each(path_length[rows], wiring, ids, "L"),
-        log_density=None if density is None else _means(density[rows], wiring, len(ids)),
+        log_density=_means(_log_density(frame)[rows], wiring, len(ids)),
         wiring=wiring,
         error=error[rows],
         by_seed=_by_seed(error[rows], wiring, seed, len(ids)),
@@ -143,7 +173,7 @@ def _codes(frame: pd.DataFrame, name: str) -> tuple[np.ndarray, list[Hashable]]:
         codes, values = pd.factorize(frame[name])
     except TypeError as error:
         raise InvalidValue(f"column `{name}` of `table` must hold hashable ids; {error}") from error
-    known = list(values.tolist())
+    known = values.tolist()
     try:
         order = sorted(range(len(known)), key=known.__getitem__)
     except TypeError:
@@ -153,17 +183,15 @@ def _codes(frame: pd.DataFrame, name: str) -> tuple[np.ndarray, list[Hashable]]:
     return rank[codes], [known[i] for i in order]
 
 
-def _log_density(frame: pd.DataFrame) -> np.ndarray | None:
+def _log_density(frame: pd.DataFrame) -> np.ndarray:
     """Log of the density, or of k/n, which ranks wirings alike: float64 [rows], NaN if unknown."""
-    for name in _DENSITY:
-        if name in frame.columns:
-            density = _numbers(frame, name)
-            break
-    else:
-        if not {"n", "k"} <= set(frame.columns):
-            return None
-        degree, nodes = _numbers(frame, "k"), _numbers(frame, "n")
-        density = np.divide(degree, nodes, out=np.full(len(nodes), np.nan), where=nodes > 0)
+    density = np.full(len(frame), np.nan)
+    name = next((name for name in _DENSITY if name in frame.columns), None)
+    if name:
+        density = _numbers(frame, name)
+    elif {"n", "k"} <= set(frame.columns):
+        nodes = _numbers(frame, "n")
+        density = np.divide(_numbers(frame, "k"), nodes, out=density, where=nodes > 0)
     positive = np.isfinite(density) & (density > 0)
     return np.log(density, out=np.full(len(density), np.nan), where=positive)
 

@@ -4,90 +4,120 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from wireloom.study.statistics import WORSE
 
 if TYPE_CHECKING:
     from wireloom.study.analysis import Bin, Range, SweetSpot
 
 
-def verdict(found: SweetSpot) -> list[str]:
-    """Say in plain sentences what the map shows and how far to trust it."""
+def in_words(found: SweetSpot) -> list[str]:
+    """Say in plain sentences what the map shows and how far to trust it.
+
+    A map that is noise gets no region, trend or slice: only that it is noise, why, and how the
+    wirings stand against the dense baseline.
+    """
     if found.is_noise:
-        return [_answer(found), _reliability(found), _gain(found), *_losses(found)]
+        return [
+            "Treat this map as noise: it does not show which wiring, or which region, is best.",
+            _reliability(found),
+            _gain(found),
+            *_losses(found),
+        ]
     return [
-        _answer(found),
-        _reliability(found),
+        *_dense_wins(found),
         _region(found),
+        _gain(found),
+        _reliability(found),
         *_uncertainty(found),
         *_trends(found),
         *_slices(found),
-        _gain(found),
         *_losses(found),
     ]
 
 
-def _answer(found: SweetSpot) -> str:
-    if found.is_noise:
-        return "This map is noise: nothing here says that one wiring is better than another."
-    region = f"C {_span(found.clustering)} and L {_span(found.path_length)}"
-    gain = found.honest_gain
-    if gain is None or found.baseline is None:
-        return f"Wirings with {region} do best."
-    if gain <= 0:
+def _dense_wins(found: SweetSpot) -> list[str]:
+    if found.better_than_baseline == 0:
+        return ["The dense baseline does best: no wiring's mean error is below its own."]
+    if found.honest_gain is not None and found.honest_gain <= 0:
+        return [
+            "No wiring is shown to beat the dense baseline: the lead of the best on some seeds is "
+            "gone on the others."
+        ]
+    return []
+
+
+def _region(found: SweetSpot) -> str:
+    kept, total = sum(b.kept for b in found.bins), len(found.bins)
+    what = "bins" if found.by == "bin" else "wirings"
+    best = found.reference == found.best.wiring
+    than = "the best" if best else f"wiring {found.reference}"
+    where = f"clustering C {_span(found.clustering)} and path length L {_span(found.path_length)}"
+    if kept == total:
         return (
-            f"No wiring beats the dense baseline: the one picked on some seeds is {-gain:.2f} "
-            f"points worse on the others. Among wirings, those with {region} do best."
+            f"No region stands out: none of the {total} {what} is clearly worse than {than} "
+            f"(p < {WORSE:g})."
         )
+    who = "The best wirings" if best else "The wirings kept"
     return (
-        f"Wirings with {region} do best: {gain:.2f} points less error than the dense baseline at "
-        "the same cost, judged on seeds that took no part in the picking."
+        f"{who} have {where}: the rectangle round {kept} of {total} {what}, those not clearly "
+        f"worse than {than} (p < {WORSE:g})."
+    )
+
+
+def _gain(found: SweetSpot) -> str:
+    if found.gain is None or found.better_than_baseline is None:
+        return "There are no runs of the dense baseline, so no gain is given."
+    honest = (
+        "the honest gain is unknown, because too few runs share seeds"
+        if found.honest_gain is None
+        else f"a wiring picked on some seeds makes {_less(found.honest_gain)} on the other seeds, "
+        "which is the honest gain"
+    )
+    share = found.better_than_baseline
+    beat = f"{share:.0%} of the wirings beat" if share else "no wiring beats"
+    return (
+        f"Against the dense baseline (mean error {found.baseline:.4g}) {honest}; the wiring with "
+        f"the lowest mean makes {_less(found.gain)}, a raw gain that flatters it, because the "
+        f"same runs picked it; {beat} the baseline."
     )
 
 
 def _reliability(found: SweetSpot) -> str:
     if found.reliability is None:
         if found.seeds < 2:
-            why = "there is one seed only"
+            why = "there is one seed only: a good wiring cannot be told from luck"
         elif len(found.best_wiring.ties) == found.wirings - 1:
             why = "the errors do not differ"
         else:
             why = "too few wirings share seeds"
-        return f"Reliability is unknown, because {why}: treat this map as noise."
+        return f"Reliability is unknown, because {why}."
     if found.is_noise:
-        judgement = "the differences are mostly between seeds: treat this map as noise"
+        judgement = "the differences come mostly from the seeds, not from the wirings"
     elif found.reliability < 0.8:
         judgement = "the map is real in its large shape, but single wirings are not settled"
     else:
-        judgement = "most of the differences are between wirings, not seeds"
-    return f"Reliability over {found.seeds} seeds is {found.reliability:.2f}: {judgement}."
-
-
-def _region(found: SweetSpot) -> str:
-    kept = sum(b.kept for b in found.bins)
-    what = "bins" if found.by == "bin" else "wirings"
-    than = "the best" if found.reference == found.best.wiring else f"wiring {found.reference}"
+        judgement = "most of the differences come from the wirings, not from the seeds"
     return (
-        f"The best region is C {_span(found.clustering)}, L {_span(found.path_length)}: "
-        f"{kept} of {len(found.bins)} {what} are not worse than {than} (p < {WORSE:g})."
+        f"Reliability over {found.seeds} seeds is {found.reliability:.2f}, where 1 means that new "
+        f"seeds would give the same map: {judgement}."
     )
 
 
 def _uncertainty(found: SweetSpot) -> list[str]:
-    said = []
-    if found.interval is not None:
+    said, kept = [], [b for b in found.bins if b.kept]
+    stands_out = len(kept) < len(found.bins)
+    if stands_out and found.interval is not None:
         ends = found.interval
         said.append(
-            f"With other wirings (5-95 % of {ends.resamples} draws) C would start within "
-            f"{_span(ends.clustering_lo)} and end within {_span(ends.clustering_hi)}, "
-            f"L start within {_span(ends.path_length_lo)} and end within "
-            f"{_span(ends.path_length_hi)}."
+            f"Had other wirings been drawn, the region might start at C {_span(ends.clustering_lo)}"
+            f" and end at C {_span(ends.clustering_hi)}, start at L {_span(ends.path_length_lo)} "
+            f"and end at L {_span(ends.path_length_hi)} (each holds in 90 % of {ends.resamples} "
+            "draws)."
         )
     untested = sum(b.p_value is None for b in found.bins)
     if untested:
         said.append(f"Kept without a test, for want of a second run: {untested}.")
-    if found.by == "bin" and _rests_on_few([b for b in found.bins if b.kept]):
+    if stands_out and found.by == "bin" and _rests_on_few(kept):
         said.append("An end of the region rests on bins with fewer than 3 wirings.")
     return said
 
@@ -102,11 +132,14 @@ def _trends(found: SweetSpot) -> list[str]:
     for measure, r, low, high in trends:
         if r is None:
             continue
-        if abs(r) < max(0.1, 2 / np.sqrt(found.wirings)):
-            said.append(f"Error has no clear straight trend with {measure} (r = {r:+.2f}).")
+        if abs(r) < max(0.1, 2 / found.wirings**0.5):
+            said.append(f"Error neither rises nor falls clearly with {measure} (r = {r:+.2f}).")
         else:
             moves, better = ("rises", low) if r > 0 else ("falls", high)
-            said.append(f"Error {moves} with {measure} (r = {r:+.2f}): {better} wirings do better.")
+            said.append(
+                f"On the whole error {moves} with {measure} (r = {r:+.2f}): {better} wirings do "
+                "better."
+            )
     return said
 
 
@@ -118,38 +151,24 @@ def _slices(found: SweetSpot) -> list[str]:
             continue
         if fit.r2 >= 0.1 and min(places) <= fit.vertex <= max(places):
             said.append(
-                f"For {other} in {_span(cut.within)} a parabola is lowest at {along} = "
-                f"{fit.vertex:.2f} (R2 {fit.r2:.2f}, {len(places)} wirings)."
+                f"Among the {len(places)} wirings with {other} {_span(cut.within)}, error is "
+                f"lowest near {along} = {fit.vertex:.2f}, by a parabola that explains "
+                f"{fit.r2:.0%} of the differences."
             )
     return said
-
-
-def _gain(found: SweetSpot) -> str:
-    if found.gain is None or found.baseline is None or found.better_than_baseline is None:
-        return "There are no runs of the dense baseline, so no gain is given."
-    honest = (
-        "the honest gain is unknown (wirings share too few seeds)"
-        if found.honest_gain is None
-        else f"a wiring picked on some seeds {_gains(found.honest_gain)} on the others"
-    )
-    return (
-        f"Against the dense baseline (mean error {found.baseline:.4g}) {honest}; the best "
-        f"wiring's raw figure, which flatters it, {_gains(found.gain)}; "
-        f"{found.better_than_baseline:.0%} of the wirings beat the baseline."
-    )
 
 
 def _losses(found: SweetSpot) -> list[str]:
     said = []
     if found.best_wiring.ties:
         count = len(found.best_wiring.ties)
-        said.append(f"{count} more wiring{'s tie' if count > 1 else ' ties'} for the best.")
+        said.append(f"{count} more wiring{'s tie' if count > 1 else ' ties'} for the lowest mean.")
     if found.left_out:
         said.append(f"Rows left out for missing or infinite values: {found.left_out}.")
     if found.outside:
         said.append(
-            f"Wirings off the grid, absent from the region: {found.outside}; "
-            "`longest` makes the grid reach further in L."
+            f"Wirings off the grid, absent from the bins: {found.outside}; `longest` makes the "
+            "grid reach further in L."
         )
     return said
 
@@ -168,8 +187,9 @@ def _rests_on_few(kept: list[Bin]) -> bool:
 
 
 def _span(ends: Range) -> str:
-    return f"{ends[0]:.2f}-{ends[1]:.2f}"
+    low, high = (f"{end:.2f}" for end in ends)
+    return low if low == high else f"{low}-{high}"
 
 
-def _gains(value: float) -> str:
-    return f"gains {value:.3g}" if value >= 0 else f"loses {-value:.3g}"
+def _less(gain: float) -> str:
+    return f"{abs(gain):.3g} {'less' if gain >= 0 else 'more'} error"

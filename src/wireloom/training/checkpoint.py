@@ -13,8 +13,8 @@ from torch import Tensor
 
 from wireloom.base import InvalidValue, write_whole
 from wireloom.data import Dataset
-from wireloom.models import Population
-from wireloom.training.recipe import NUMERICS, Recipe
+from wireloom.nn import WiredLinear
+from wireloom.training.recipe import NUMERICS
 
 if TYPE_CHECKING:
     from wireloom.training.loop import Training
@@ -39,13 +39,24 @@ def digest(dataset: Dataset) -> str:
     return found.hexdigest()
 
 
-def identity(population: Population, recipe: Recipe, dataset: Dataset) -> str:
-    """What a checkpoint is of: members, recipe, data and numerics, as a digest."""
-    members = [
-        (vars(m.shape), m.wiring.digest if m.wiring else None, m.seed) for m in population.members
-    ]
-    content = json.dumps([members, vars(recipe), digest(dataset), NUMERICS], default=list)
-    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+def identity(training: Training) -> str:
+    """What a training is of, before its first epoch: all that its result depends on, as a digest.
+
+    The networks' patterns and initial state, the recipe, the rates, the data, and the numerics.
+    """
+    optimiser = training.optimiser
+    found = hashlib.blake2b(digest_size=16)
+    settings = [vars(training.recipe), digest(training.data), NUMERICS]
+    found.update(json.dumps(settings, default=list).encode())
+    for module in training.population.net.modules():
+        if isinstance(module, WiredLinear):
+            pattern = module.pattern
+            found.update(f"{pattern.out_sizes}{pattern.in_sizes}".encode())
+            found.update(pattern.edges.tobytes())
+    state = [*_tensors(training).values(), optimiser.lr, optimiser.weight_decay]
+    for tensor in state:
+        found.update(tensor.cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def _tensors(training: Training) -> dict[str, Tensor]:

@@ -235,7 +235,7 @@ def _train(
     training: Training, path: Path | None, every: float, progress: Callable[[int], None] | None
 ) -> None:
     recipe, population = training.recipe, training.population
-    identity = checkpoints.identity(population, recipe, training.data) if path else ""
+    identity = checkpoints.identity(training) if path else ""
     if path and path.exists():
         checkpoints.restore(training, path, identity)
         if progress:

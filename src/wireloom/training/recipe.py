@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from wireloom.base import InvalidValue, nearest
+from wireloom.base import InvalidValue, is_whole, nearest
 
 NUMERICS = 1  # raised whenever the same recipe gives other numbers
 OPTIMISERS = ("sgd", "adam", "adamw")
@@ -17,7 +17,8 @@ class Recipe:
     """How a population is trained; the same for every member.
 
     epochs: passes over the training set.
-    batch: samples a step; what is left at an epoch's end is dropped.
+    batch: samples a step; what is left at an epoch's end is dropped, and a smaller training set
+        is one step.
     lr: learning rate of the first epoch.
     optimiser: "sgd" (Nesterov momentum), "adam" or "adamw".
     momentum: of sgd, in [0, 1).
@@ -46,8 +47,10 @@ class Recipe:
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("batch", 2), ("evaluate", 1)):
             value = getattr(self, name)
-            if value < least:
-                raise InvalidValue(f"`{name}` of a recipe must be at least {least}; got {value}")
+            if not is_whole(value) or value < least:
+                raise InvalidValue(
+                    f"`{name}` of a recipe must be a whole number, at least {least}; got {value!r}"
+                )
         if not (math.isfinite(self.lr) and self.lr > 0):
             raise InvalidValue(f"`lr` of a recipe must be positive; got {self.lr}")
         if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FORMAT = "wireloom.wiring"
 VERSION = 1
-MOST_NODES = 1 << 20
+MOST_NODES = 1 << 16  # measures hold the adjacency as bits: 512 MiB
 
 
 @dataclass(frozen=True)
