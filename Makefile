@@ -11,7 +11,7 @@ SOURCES := $(wildcard src/wireloom/native/*.?pp) CMakeLists.txt pyproject.toml
 .PHONY: help explore test lint check bench needs clean
 
 help:
-	@echo "make explore   set up, train 1,060 networks on 53 wirings, show what came of it"
+	@echo "make explore   set up, train 1,007 networks on 53 wirings, show what came of it"
 	@echo "make test      set up, run every test"
 	@echo "make lint      ruff and pyright"
 	@echo "make bench     speed, as ratios against the plain alternatives"

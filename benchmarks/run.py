@@ -2,8 +2,8 @@
 
     python benchmarks/run.py [--quick] [--out FILE]
 
-Medians of several rounds, the two sides taking turns; the spread is the range of the rounds' ratios.
-The table is printed and, with --out, written as Markdown.
+Medians of several rounds, the two sides taking turns; the spread is the range of the rounds'
+ratios. The table is printed and, with --out, written as Markdown.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def compare(
 
 
 def graphs(rounds: int) -> list[Row]:
-    """C and L of 64-node graphs: all wirings of the published 449 against networkx on 12 of them."""
+    """C and L of 64-node graphs: the published 449 against networkx on 12 of them."""
     wirings = list(published_sample(64, 449).values())
     few = [w.to_networkx() for w in wirings[::38]]
 

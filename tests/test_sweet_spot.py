@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from wireloom.base import InvalidValue
+from wireloom.study.analysis import SweetSpot, sweet_spot
 from wireloom.study.statistics import (
     Moments,
     fit_quadratic,
@@ -24,7 +25,6 @@ from wireloom.study.statistics import (
     split_half_reliability,
     worse_p_values,
 )
-from wireloom.study.analysis import SweetSpot, sweet_spot
 
 MLP, R34, SEP = "mlp_cifar10", "resnet34_imagenet", "resnet34_sep_imagenet"
 ARCHITECTURES = (MLP, R34, SEP)
@@ -58,6 +58,15 @@ def random_table(wirings=40, seeds=3, between=0.0, within=1.0, stream=0, baselin
         dense = {"C": 1.0, "L": 1.0, "error": 30.0, "seed": np.arange(seeds), "wiring": -1}
         frame = pd.concat([frame, pd.DataFrame(dense)], ignore_index=True)
     return frame
+
+
+def says_noise_only(verdict):
+    """True if the words call the map noise first and then name no region, trend or slice."""
+    first, *rest = verdict
+    claims = ("region", "best", "do better", "lowest near", "rectangle", "clustering C")
+    return first.startswith("Treat this map as noise") and not any(
+        claim in sentence for sentence in rest for claim in claims
+    )
 
 
 # Published results
@@ -302,7 +311,7 @@ def test_planted_sweet_spot_is_found():
 def test_pure_noise_is_called_noise(stream):
     spot = sweet_spot(random_table(wirings=300, seeds=4, stream=stream))
     assert spot.is_noise
-    assert "treat this map as noise" in spot.verdict()[1]
+    assert says_noise_only(spot.verdict())
     assert spot.gain > 0.8, "the raw gain is the luck of the best of 300"
     assert abs(spot.honest_gain) < 0.8
 
@@ -393,7 +402,7 @@ def test_one_seed():
     assert spot.gain is not None
     assert spot.is_noise
     assert "one seed only" in spot.verdict()[1]
-    assert "treat this map as noise" in spot.verdict()[1]
+    assert says_noise_only(spot.verdict())
 
 
 def test_one_run_a_wiring_keeps_all():
@@ -401,8 +410,7 @@ def test_one_run_a_wiring_keeps_all():
     spot = sweet_spot(table, by="wiring")
     assert all(b.kept and b.p_value is None for b in spot.bins)
     assert spot.clustering == (table["C"][:10].min(), table["C"][:10].max())
-    assert all(b.p_value is None for b in spot.bins)
-    assert not any("region" in s for s in spot.verdict())
+    assert says_noise_only(spot.verdict())
 
 
 @pytest.mark.parametrize("by", ["bin", "wiring"])
@@ -417,6 +425,7 @@ def test_constant_errors(by):
     assert spot.correlation.clustering is None
     assert spot.slices[0].fit is None
     assert "errors do not differ" in spot.verdict()[1]
+    assert says_noise_only(spot.verdict())
     assert any("no gain" in s for s in spot.verdict())
 
 
@@ -426,6 +435,7 @@ def test_seeds_that_are_never_shared():
     spot = sweet_spot(table)
     assert spot.reliability is None
     assert "share seeds" in spot.verdict()[1]
+    assert says_noise_only(spot.verdict())
 
 
 def test_many_seeds_stay_small():
@@ -519,6 +529,65 @@ def test_trend_in_words(slope, words):
     table = random_table(wirings=60)
     table["error"] += slope * table["C"]
     assert words in " ".join(sweet_spot(table).verdict())
+
+
+@pytest.mark.parametrize("between", [0.0, 3.0])
+@pytest.mark.parametrize("by", ["bin", "wiring"])
+@pytest.mark.parametrize(
+    ("level", "first", "share"),
+    [
+        (10.0, "The dense baseline does best", "no wiring beats the baseline"),
+        (90.0, "The best wirings have clustering C", "100% of the wirings beat the baseline"),
+    ],
+)
+def test_whoever_wins(between, by, level, first, share):
+    """The dense baseline far ahead or far behind, on a map that is noise and on one that is not."""
+    table = random_table(seeds=4, between=between)
+    table.loc[table["wiring"] == -1, "error"] = level
+    spot = sweet_spot(table, by=by)
+    said = spot.verdict()
+    assert spot.is_noise == (between == 0)
+    assert says_noise_only(said) if spot.is_noise else said[0].startswith(first)
+    (against,) = [s for s in said if s.startswith("Against the dense baseline")]
+    assert share in against
+    word, kind = ("more", "loss") if level < 30 else ("less", "gain")
+    assert against.index(f"the honest {kind}") < against.index(f"the raw {kind}")
+    assert f"{abs(spot.honest_gain):.3g} {word} error" in against
+    assert f"{abs(spot.gain):.3g} {word} error" in against
+
+
+def test_lead_that_does_not_last():
+    """Good wirings that differ by luck alone, bad ones, and a baseline between luck and truth."""
+    table = random_table(wirings=60, seeds=4)
+    table["error"] += 5.0 * ((table["C"] > 0.5) & (table["wiring"] >= 0))
+    table.loc[table["wiring"] == -1, "error"] = 29.5
+    spot = sweet_spot(table)
+    assert not spot.is_noise
+    assert spot.honest_gain < 0 < spot.gain
+    assert spot.verdict()[0].startswith("No wiring is shown to beat the dense baseline")
+    assert len(spot.slices[1].points) < 10, "too few wirings for a parabola to be worth a word"
+    assert "parabola" not in " ".join(spot.verdict())
+
+
+def test_no_region_stands_out():
+    """Wirings that repeat, two far apart runs in each: none can be told from the best."""
+    table = random_table(wirings=10, seeds=2, between=1.0, within=0.0)
+    table["error"] += 20.0 * table["seed"]
+    spot = sweet_spot(table, by="wiring", resamples=5)
+    assert not spot.is_noise
+    assert all(b.kept for b in spot.bins)
+    said = " ".join(spot.verdict())
+    assert "No region stands out" in said
+    assert "the region" not in said
+    assert "rectangle" not in said
+
+
+def test_named_reference_is_not_called_the_best():
+    table = random_table(between=3.0)
+    middling = sweet_spot(table, by="wiring").bins[0].wiring
+    said = " ".join(sweet_spot(table, by="wiring", against=middling).verdict())
+    assert f"those not clearly worse than wiring {middling} (" in said
+    assert "The best wirings" not in said
 
 
 def test_interval_only_when_asked():

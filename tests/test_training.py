@@ -18,8 +18,10 @@ from wireloom.wiring import Wiring, complete, ring, ws_flex
 WIRINGS = [
     complete(nodes=8),
     ring(nodes=8),
-    *(ws_flex(nodes=8, degree=k, rewire=p, seed=s) for s, (k, p) in enumerate([(2.5, 0.3), (4, 0.9), (5.3, 0.1)])),
-]  # fmt: skip
+    ws_flex(nodes=8, degree=2.5, rewire=0.3, seed=0),
+    ws_flex(nodes=8, degree=4, rewire=0.9, seed=1),
+    ws_flex(nodes=8, degree=5.3, rewire=0.1, seed=2),
+]
 RECIPE = Recipe(epochs=3, batch=32, lr=0.05)
 BOTH = [
     pytest.param(torch.float32, id="float32-native"),

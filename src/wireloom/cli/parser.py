@@ -19,7 +19,7 @@ A study lives in a folder. Stopped at any moment, even by a power cut, the same 
 where it was; `wireloom status` says how far it is."""
 
 EXAMPLES = """examples:
-  wireloom explore --out runs/first                        1,060 networks on patches of photographs
+  wireloom explore --out runs/first                        1,007 networks on patches of photographs
   wireloom explore --preset digits --out runs/digits       the quick one
   wireloom explore --preset paper --data cifar10:~/cifar10 --out runs/paper --dry-run
   wireloom explore --data folder:pictures --width 128 --stem 128 --epochs 30 --out runs/mine"""

@@ -2,6 +2,8 @@
 #include "kernels.hpp"
 #include "vectors.hpp"
 
+#include <algorithm>
+
 namespace wireloom {
 namespace WIRELOOM_BODY {
 namespace {
@@ -42,6 +44,9 @@ inline void product_tile(const Group& g, const float* bias, const float* x, floa
 template <int R>
 void product_rows(const Group& g, const float* bias, const float* x, float* y, int64_t batch) {
     int64_t b = 0;
+    if constexpr (R == 1)  // one row alone needs more columns to keep the multipliers busy
+        for (; b + 2 * kTile <= batch; b += 2 * kTile)
+            product_tile<R, 2 * kVectors>(g, bias, x + b, y + b, batch);
     for (; b + kTile <= batch; b += kTile) product_tile<R, kVectors>(g, bias, x + b, y + b, batch);
     for (; b + kLanes <= batch; b += kLanes) product_tile<R, 1>(g, bias, x + b, y + b, batch);
     for (; b < batch; ++b) {
@@ -79,22 +84,26 @@ void product(const ProductArgs& a, int threads) {
 
 // ---- the outer product -----------------------------------------------------------------------
 
-template <int R, int K>
-inline void outer_tile(const float* dy, const float* const* x, float* gradient, int64_t stride, int64_t batch) {
+// A tile of R rows and kLanes / R inputs: as many sums as a vector has lanes, so that one tree of
+// additions finishes all of them.
+template <int R>
+inline void outer_tile(const float* dy, const float* const* x, float* gradient, int64_t stride, int64_t kept,
+                       int64_t batch) {
+    constexpr int K = kLanes / R;
     Vec sums[kLanes] = {};
     int64_t b = 0;
     for (; b + kLanes <= batch; b += kLanes) {
-        Vec values[K];
-        for (int k = 0; k < K; ++k) values[k] = load(x[k] + b);
-        for (int r = 0; r < R; ++r) {
-            const Vec d = load(dy + r * batch + b);
-            for (int k = 0; k < K; ++k) sums[r * K + k] += d * values[k];
+        Vec gradients[R];
+        for (int r = 0; r < R; ++r) gradients[r] = load(dy + r * batch + b);
+        for (int k = 0; k < K; ++k) {
+            const Vec value = load(x[k] + b);
+            for (int r = 0; r < R; ++r) sums[r * K + k] += gradients[r] * value;
         }
     }
     float totals[kLanes];
     store(totals, sum_each(sums));
     for (int r = 0; r < R; ++r)
-        for (int k = 0; k < K; ++k) {
+        for (int64_t k = 0; k < kept; ++k) {
             float total = totals[r * K + k];
             for (int64_t t = b; t < batch; ++t) total += dy[r * batch + t] * x[k][t];
             gradient[r * stride + k] = total;
@@ -103,29 +112,30 @@ inline void outer_tile(const float* dy, const float* const* x, float* gradient, 
 
 template <int R>
 void outer_rows(const OuterArgs& a, int64_t row, const int32_t* inputs, int64_t count, float* gradient) {
-    const float* dy = a.dy + row * a.batch;
-    int64_t k = 0;
-    const float* x[kOuterInputs];
-    for (; k + kOuterInputs <= count; k += kOuterInputs) {
-        for (int i = 0; i < kOuterInputs; ++i) x[i] = a.x + inputs[k + i] * a.batch;
-        outer_tile<R, kOuterInputs>(dy, x, gradient + k, count, a.batch);
-    }
-    for (; k < count; ++k) {
-        x[0] = a.x + inputs[k] * a.batch;
-        outer_tile<R, 1>(dy, x, gradient + k, count, a.batch);
+    constexpr int64_t K = kLanes / R;
+    const float* x[K];
+    for (int64_t k = 0; k < count; k += K) {
+        // The last tile overlaps the one before; where there is none, it repeats its last input.
+        const int64_t from = std::max<int64_t>(0, std::min(k, count - K)), kept = std::min(K, count - from);
+        for (int64_t i = 0; i < K; ++i) x[i] = a.x + inputs[from + std::min(i, kept - 1)] * a.batch;
+        outer_tile<R>(a.dy + row * a.batch, x, gradient + from, count, kept, a.batch);
     }
 }
 
 void outer(const OuterArgs& a, int threads) {
+    using Rows = void (*)(const OuterArgs&, int64_t, const int32_t*, int64_t, float*);
+    static constexpr Rows by_rows[] = {nullptr, outer_rows<1>, outer_rows<kOuterRows < 2 ? 1 : 2>,
+                                       outer_rows<kOuterRows < 3 ? 1 : 3>, outer_rows<kOuterRows < 4 ? 1 : 4>};
 #pragma omp parallel for schedule(dynamic, 16) num_threads(threads)
     for (int64_t g = 0; g < a.groups; ++g) {
-        const int64_t count = a.input_start[g + 1] - a.input_start[g];
-        const int32_t* inputs = a.inputs + a.input_start[g];
-        float* gradient = a.gradient + a.weight_first[g];
-        int64_t row = a.row_start[g];
-        for (; row + kOuterRows <= a.row_start[g + 1]; row += kOuterRows, gradient += kOuterRows * count)
-            outer_rows<kOuterRows>(a, row, inputs, count, gradient);
-        for (; row < a.row_start[g + 1]; ++row, gradient += count) outer_rows<1>(a, row, inputs, count, gradient);
+        const int64_t first = a.row_start[g], rows = a.row_start[g + 1] - first;
+        const int64_t begin = a.input_start[g], count = a.input_start[g + 1] - begin;
+        const int64_t tiles = (rows + kOuterRows - 1) / kOuterRows;
+        for (int64_t t = 0; t < tiles; ++t) {
+            const int64_t top = rows * t / tiles, bottom = rows * (t + 1) / tiles;
+            by_rows[bottom - top](a, first + top, a.inputs + begin, count,
+                                  a.gradient + a.weight_first[g] + top * count);
+        }
     }
 }
 

@@ -113,15 +113,16 @@ void loss(const LossArgs& a, int threads) {
             wrong += !right;
             float norm = 0.0f, level = 0.0f;
             for (int64_t c = 0; c < a.classes; ++c) {
-                const float value = logits[c * a.batch + b] - top;
-                norm += std::exp(value);
+                const float value = logits[c * a.batch + b] - top, power = std::exp(value);
+                if (gradient) gradient[c * a.batch + b] = power;
+                norm += power;
                 level += value;
             }
             total += std::log(norm) - (on - off) * (target - top) - (off > 0.0f ? off * level : 0.0f);
             if (gradient)
                 for (int64_t c = 0; c < a.classes; ++c)
-                    gradient[c * a.batch + b] = (std::exp(logits[c * a.batch + b] - top) / norm - (c == label ? on : off)) /
-                                                static_cast<float>(a.batch);
+                    gradient[c * a.batch + b] =
+                        (gradient[c * a.batch + b] / norm - (c == label ? on : off)) / static_cast<float>(a.batch);
         }
         a.losses[m] = static_cast<float>(total / static_cast<double>(a.batch));
         a.wrong[m] = wrong;

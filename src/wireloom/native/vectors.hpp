@@ -17,7 +17,6 @@ constexpr int kLanes = 8, kVectors = 2, kOuterRows = 2;
 constexpr int kLanes = 4, kVectors = 2, kOuterRows = 1;
 #endif
 constexpr int kRows = 6;                  // rows of a product's tile
-constexpr int kOuterInputs = 4;           // kOuterRows * kOuterInputs == kLanes
 constexpr int kTile = kLanes * kVectors;  // columns of a product's tile
 
 typedef float Vec __attribute__((vector_size(kLanes * sizeof(float))));

@@ -23,7 +23,7 @@ from wireloom.study.statistics import (
     picked_error,
     split_half_reliability,
 )
-from wireloom.study.table import Runs, read
+from wireloom.study.table import read
 from wireloom.study.verdict import in_words
 
 if TYPE_CHECKING:
@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Range = tuple[float, float]
+Measure = Literal["clustering", "path_length"]
 
 _BY = ("bin", "wiring")
 _RELIABLE = 0.5
+# Middling C and L (source: the paper, section 5).
 _SLICE_CLUSTERING = (0.4, 0.6)
 _SLICE_PATH_LENGTH = (2.0, 2.5)
 
@@ -82,7 +84,7 @@ class Best:
 class Slice:
     """Mean errors of the wirings in a band of the plane, and a parabola through them."""
 
-    along: Literal["clustering", "path_length"]
+    along: Measure
     """The measure that varies."""
     within: Range
     """Range of the other measure, both ends included."""
@@ -253,6 +255,7 @@ def sweet_spot(
     best_wiring = _best(single, per_wiring, np.ones(len(single), bool), runs.ids)
     baseline = float(runs.baseline.mean()) if len(runs.baseline) else None
     judged = picked_error(runs.by_seed)
+    c, ell, mean = runs.clustering, runs.path_length, per_wiring.mean
     known = np.isfinite(runs.log_density)
     return SweetSpot(
         by=by,
@@ -264,16 +267,17 @@ def sweet_spot(
         baseline=baseline,
         gain=None if baseline is None else baseline - best_wiring.mean,
         honest_gain=None if baseline is None or judged is None else baseline - judged,
-        better_than_baseline=(
-            None if baseline is None else float(np.mean(per_wiring.mean < baseline - TIE))
-        ),
+        better_than_baseline=(None if baseline is None else float(np.mean(mean < baseline - TIE))),
         reliability=split_half_reliability(runs.by_seed),
         correlation=Correlation(
-            clustering=pearson(runs.clustering, per_wiring.mean),
-            path_length=pearson(runs.path_length, per_wiring.mean),
-            log_density=pearson(runs.log_density[known], per_wiring.mean[known]),
+            clustering=pearson(c, mean),
+            path_length=pearson(ell, mean),
+            log_density=pearson(runs.log_density[known], mean[known]),
         ),
-        slices=_slices(runs, per_wiring.mean),
+        slices=(
+            _slice("path_length", ell, c, _SLICE_CLUSTERING, mean),
+            _slice("clustering", c, ell, _SLICE_PATH_LENGTH, mean),
+        ),
         bins=_bins(groups, region, ids),
         wirings=len(runs.ids),
         seeds=runs.seeds,
@@ -330,20 +334,11 @@ def _bins(groups: Groups, region: Region, ids: list[Hashable] | None) -> tuple[B
     )
 
 
-def _slices(runs: Runs, mean: np.ndarray) -> tuple[Slice, Slice]:
-    """Error on L at middling C, and on C at middling L (source: the paper, section 5)."""
-    c, ell = runs.clustering, runs.path_length
-    in_c = (c >= _SLICE_CLUSTERING[0]) & (c <= _SLICE_CLUSTERING[1])
-    in_l = (ell >= _SLICE_PATH_LENGTH[0]) & (ell <= _SLICE_PATH_LENGTH[1])
-    return (
-        _slice("path_length", _SLICE_CLUSTERING, ell[in_c], mean[in_c]),
-        _slice("clustering", _SLICE_PATH_LENGTH, c[in_l], mean[in_l]),
-    )
-
-
 def _slice(
-    along: Literal["clustering", "path_length"], within: Range, x: np.ndarray, y: np.ndarray
+    along: Measure, x: np.ndarray, other: np.ndarray, within: Range, mean: np.ndarray
 ) -> Slice:
+    chosen = (other >= within[0]) & (other <= within[1])
+    x, y = x[chosen], mean[chosen]
     points = tuple(zip(x.tolist(), y.tolist(), strict=True))
     return Slice(along, within, points, fit_quadratic(x, y))
 

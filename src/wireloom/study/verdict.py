@@ -9,6 +9,8 @@ from wireloom.study.statistics import WORSE
 if TYPE_CHECKING:
     from wireloom.study.analysis import Bin, Range, SweetSpot
 
+_ENOUGH = 10  # wirings: a parabola through fewer fits well by chance
+
 
 def in_words(found: SweetSpot) -> list[str]:
     """Say in plain sentences what the map shows and how far to trust it.
@@ -68,17 +70,17 @@ def _gain(found: SweetSpot) -> str:
     if found.gain is None or found.better_than_baseline is None:
         return "There are no runs of the dense baseline, so no gain is given."
     honest = (
-        "the honest gain is unknown, because too few runs share seeds"
+        "the honest gain is unknown, because it takes wirings that share two seeds or more"
         if found.honest_gain is None
         else f"a wiring picked on some seeds makes {_less(found.honest_gain)} on the other seeds, "
-        "which is the honest gain"
+        f"the honest {_gain_or_loss(found.honest_gain)}"
     )
     share = found.better_than_baseline
     beat = f"{share:.0%} of the wirings beat" if share else "no wiring beats"
     return (
         f"Against the dense baseline (mean error {found.baseline:.4g}) {honest}; the wiring with "
-        f"the lowest mean makes {_less(found.gain)}, a raw gain that flatters it, because the "
-        f"same runs picked it; {beat} the baseline."
+        f"the lowest mean makes {_less(found.gain)}, the raw {_gain_or_loss(found.gain)}, which "
+        f"tends to flatter it, because the same runs picked it; {beat} the baseline."
     )
 
 
@@ -118,7 +120,9 @@ def _uncertainty(found: SweetSpot) -> list[str]:
     if untested:
         said.append(f"Kept without a test, for want of a second run: {untested}.")
     if stands_out and found.by == "bin" and _rests_on_few(kept):
-        said.append("An end of the region rests on bins with fewer than 3 wirings.")
+        said.append(
+            "An end of the region rests on bins with fewer than 3 wirings, so it is not firm."
+        )
     return said
 
 
@@ -137,7 +141,7 @@ def _trends(found: SweetSpot) -> list[str]:
         else:
             moves, better = ("rises", low) if r > 0 else ("falls", high)
             said.append(
-                f"On the whole error {moves} with {measure} (r = {r:+.2f}): {better} wirings do "
+                f"On the whole, error {moves} with {measure} (r = {r:+.2f}): {better} wirings do "
                 "better."
             )
     return said
@@ -147,7 +151,7 @@ def _slices(found: SweetSpot) -> list[str]:
     said = []
     for cut, along, other in zip(found.slices, "LC", "CL", strict=True):
         fit, places = cut.fit, [x for x, _ in cut.points]
-        if fit is None or fit.vertex is None or not fit.opens_up:
+        if fit is None or fit.vertex is None or not fit.opens_up or len(places) < _ENOUGH:
             continue
         if fit.r2 >= 0.1 and min(places) <= fit.vertex <= max(places):
             said.append(
@@ -193,3 +197,7 @@ def _span(ends: Range) -> str:
 
 def _less(gain: float) -> str:
     return f"{abs(gain):.3g} {'less' if gain >= 0 else 'more'} error"
+
+
+def _gain_or_loss(gain: float) -> str:
+    return "gain" if gain >= 0 else "loss"
