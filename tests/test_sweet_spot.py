@@ -569,17 +569,30 @@ def test_lead_that_does_not_last():
     assert "parabola" not in " ".join(spot.verdict())
 
 
-def test_no_region_stands_out():
+@pytest.mark.parametrize("by", ["bin", "wiring"])
+def test_no_region_stands_out(by):
     """Wirings that repeat, two far apart runs in each: none can be told from the best."""
     table = random_table(wirings=10, seeds=2, between=1.0, within=0.0)
     table["error"] += 20.0 * table["seed"]
-    spot = sweet_spot(table, by="wiring", resamples=5)
+    spot = sweet_spot(table, by=by, resamples=5)
     assert not spot.is_noise
     assert all(b.kept for b in spot.bins)
     said = " ".join(spot.verdict())
     assert "No region stands out" in said
     assert "the region" not in said
     assert "rectangle" not in said
+
+
+def test_wirings_kept_without_a_test_are_counted():
+    """The best wiring and one other have a single run each: those two alone go untested."""
+    table = random_table(wirings=20, seeds=3, between=3.0)
+    best = table.groupby("wiring")["error"].mean().drop(-1).idxmin()
+    other = 0 if best else 1
+    table = table[~table["wiring"].isin([best, other]) | (table["seed"] == 0)]
+    spot = sweet_spot(table, by="wiring", against=best)
+    assert not spot.is_noise
+    assert [b.wiring for b in spot.bins if b.p_value is None] == sorted([best, other])
+    assert "Kept without a test, for want of a second run: 2." in spot.verdict()
 
 
 def test_named_reference_is_not_called_the_best():

@@ -37,8 +37,9 @@ class Preset:
 
 PRESETS = {
     "photographs": Preset(
-        about="which of 16 photographs does a 12 x 12 patch come from; about 2.5 minutes",
+        about="which of 16 photographs does a 12 x 12 patch come from; about 2 minutes",
         data="patches",
+        limit=6000,
     ),
     "digits": Preset(
         about="handwritten digits, 8 x 8; half a minute, and too easy to tell wirings apart",

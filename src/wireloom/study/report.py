@@ -51,7 +51,7 @@ def document(study: Study) -> dict[str, Any]:
         "error_name": "top-1 test error (%)",
         "points": [p for p in points if p["id"] != BASELINE],
         "baseline": next((p for p in points if p["id"] == BASELINE), None),
-        "sweet_spot": _sweet_spot(found) if found else None,
+        "sweet_spot": _sweet_spot(found) if found and not found.is_noise else None,
         "slices": _slices(found) if found else [],
         "table": _facts(study, frame, found),
         "notes": _notes(study),
@@ -152,9 +152,7 @@ def _facts(study: Study, frame: pd.DataFrame, found: SweetSpot | None) -> list[t
                           f"{1000 * frame['seconds'].mean():,.0f} ms a network"),
     ]  # fmt: skip
     if found is not None:
-        reliability = (
-            "unknown (one seed)" if found.reliability is None else f"{found.reliability:.2f}"
-        )
+        reliability = "unknown" if found.reliability is None else f"{found.reliability:.2f}"
         rows.append(("Reliability of the wirings' mean errors", reliability))
         for name, gain in (("Honest gain", found.honest_gain), ("Raw gain", found.gain)):
             if gain is not None:
