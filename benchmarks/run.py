@@ -140,7 +140,12 @@ def populations(rounds: int) -> list[Row]:
     data = load("patches")
     rows = []
     wirings: list[Wiring] = [complete(nodes=64), *published_sample().values()]
-    for width, members, batch, steps in ((64, 53, 128, 20), (128, 53, 128, 20), (512, 24, 128, 8)):
+    for width, members, batch, steps in (
+        (64, 53, 32, 40),
+        (64, 53, 128, 20),
+        (128, 53, 128, 20),
+        (512, 24, 128, 8),
+    ):
         build = Build(image=data.image, classes=data.classes, width=width, stem=width)
         chosen = wirings[:members]
         together = Population([build.member(w, 0) for w in chosen])

@@ -914,7 +914,7 @@ NATIVE = "from wireloom.native import _native; _native.body()\n"
 USE = """
 import numpy as np
 ends = np.tile(np.array([[0, 1], [1, 2]], np.int32), (64, 1))
-_native.measure(np.full(64, 3, np.int32), np.arange(65) * 2, ends, 2)
+_native.measure(np.full(64, 3, np.int32), [ends] * 64, 2)
 torch.set_num_threads(2); torch.randn(400, 400) @ torch.randn(400, 400)
 """
 

@@ -599,7 +599,7 @@ def test_named_reference_is_not_called_the_best():
     table = random_table(between=3.0)
     middling = sweet_spot(table, by="wiring").bins[0].wiring
     said = " ".join(sweet_spot(table, by="wiring", against=middling).verdict())
-    assert f"those not clearly worse than wiring {middling} (" in said
+    assert f"are not clearly worse than wiring {middling} (" in said
     assert "The best wirings" not in said
 
 

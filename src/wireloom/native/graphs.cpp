@@ -191,38 +191,51 @@ double mean_distance(int64_t sum, int nodes) {
 // Up to 64 nodes a row is one word. What a node reaches in d + 1 steps is the union of what its
 // neighbours reach in d, so every source advances at once.
 Measures measure_one_word(int nodes, const int32_t* ends, int64_t edges) {
-    uint64_t rows[64] = {};
+    uint64_t rows[64] = {}, reached[64], next[64];
+    int current = 0;
+    uint64_t row = 0;  // of `current`, in a register: edges come sorted
     for (int64_t e = 0; e < 2 * edges; e += 2) {
-        rows[ends[e]] |= uint64_t{1} << ends[e + 1];
-        rows[ends[e + 1]] |= uint64_t{1} << ends[e];
+        const int u = ends[e], v = ends[e + 1];
+        if (u != current) rows[current] |= row, row = 0, current = u;
+        row |= uint64_t{1} << v;
+        rows[v] |= uint64_t{1} << u;
     }
-    int64_t closed[64] = {};
-    for (int64_t e = 0; e < 2 * edges; e += 2) {
-        const int common = std::popcount(rows[ends[e]] & rows[ends[e + 1]]);
-        closed[ends[e]] += common, closed[ends[e + 1]] += common;
-    }
-    std::vector<double> local(nodes);
-    for (int u = 0; u < nodes; ++u) local[u] = local_clustering(closed[u], std::popcount(rows[u]));
+    rows[current] |= row;
 
+    // One walk over the edges gives the triangles and what two steps reach.
     const uint64_t all = nodes == 64 ? ~uint64_t{0} : (uint64_t{1} << nodes) - 1;
-    uint64_t reached[64], next[64];
-    for (int u = 0; u < nodes; ++u) reached[u] = rows[u] | uint64_t{1} << u;
-    // A pair at distance d is missing from the sets of d steps: each missing pair adds one.
-    int64_t distance = static_cast<int64_t>(nodes) * (nodes - 1);
-    for (;;) {
-        int64_t missing = 0, found = 0;
-        for (int u = 0; u < nodes; ++u) {
-            next[u] = reached[u];
-            if (reached[u] == all) continue;
-            missing += nodes - std::popcount(reached[u]);
-            each_bit(rows + u, 1, [&](int v) { next[u] |= reached[v]; });
-            found |= next[u] ^ reached[u];
+    std::vector<double> local(nodes);
+    // A pair at distance d is missing from the sets of fewer steps: each missing pair adds one.
+    int64_t distance = static_cast<int64_t>(nodes) * (nodes - 1), missing = 0;
+    for (int u = 0; u < nodes; ++u) {
+        const uint64_t mine = rows[u];
+        uint64_t two = mine | uint64_t{1} << u;
+        int64_t closed = 0;
+        distance += nodes - std::popcount(two);
+        for (uint64_t rest = mine; rest; rest &= rest - 1) {
+            const uint64_t theirs = rows[std::countr_zero(rest)];
+            closed += std::popcount(mine & theirs);
+            two |= theirs;
         }
-        if (!missing) return {mean_clustering(local), mean_distance(distance, nodes)};
-        if (!found) return {mean_clustering(local), -1.0};
+        local[u] = local_clustering(closed, std::popcount(mine));
+        reached[u] = two;
+        missing += nodes - std::popcount(two);
+    }
+    while (missing) {
         distance += missing;
+        int64_t still = 0;
+        for (int u = 0; u < nodes; ++u) {
+            uint64_t wider = reached[u];
+            if (wider != all)
+                for (uint64_t rest = rows[u]; rest; rest &= rest - 1) wider |= reached[std::countr_zero(rest)];
+            next[u] = wider;
+            still += nodes - std::popcount(wider);
+        }
+        if (still == missing) return {mean_clustering(local), -1.0};
+        missing = still;
         std::copy(next, next + nodes, reached);
     }
+    return {mean_clustering(local), mean_distance(distance, nodes)};
 }
 
 }  // namespace

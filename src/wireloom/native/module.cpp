@@ -81,33 +81,33 @@ nb::object draw_ws_flex(int nodes, int64_t edges, double rewire, uint64_t seed, 
     return nb::cast(owned(std::move(list.ends), {rows, 2}));
 }
 
-// Graph g has nodes[g] nodes and the rows offsets[g] .. offsets[g+1] of ends.
-nb::tuple measure_many(Array1<int32_t> nodes, Array1<int64_t> offsets, Array2<int32_t> ends, int threads) {
+// Graph g has nodes[g] nodes and the edges that ends[g] lists.
+nb::tuple measure_many(Array1<int32_t> nodes, nb::list ends, int threads) {
     const int64_t graphs = static_cast<int64_t>(nodes.shape(0));
-    if (offsets.shape(0) != nodes.shape(0) + 1 || (ends.shape(0) && ends.shape(1) != 2))
-        throw std::invalid_argument("measure: offsets must have one entry more than nodes, ends two columns");
-    const int64_t rows = static_cast<int64_t>(ends.shape(0));
-    if (offsets.data()[0] != 0 || offsets.data()[graphs] != rows)
-        throw std::invalid_argument("measure: offsets must run from 0 to the number of edges");
-    for (int64_t g = 0; g < graphs; ++g) {
-        const int64_t begin = offsets.data()[g], end = offsets.data()[g + 1];
-        if (nodes.data()[g] < 1 || end < begin || end > rows)
-            throw std::invalid_argument("measure: nodes must be positive and offsets rising");
-        for (int64_t i = 2 * begin; i < 2 * end; ++i)
-            if (ends.data()[i] < 0 || ends.data()[i] >= nodes.data()[g])
-                throw std::invalid_argument("measure: an edge names a node that is not there");
-    }
+    if (static_cast<int64_t>(ends.size()) != graphs || threads < 1)
+        throw std::invalid_argument("measure: one array of edges for each number of nodes, and a thread");
+    std::vector<Array2<int32_t>> lists;
+    lists.reserve(graphs);
+    for (nb::handle list : ends) lists.push_back(nb::cast<Array2<int32_t>>(list));
     std::vector<double> clustering(graphs), path_length(graphs);
+    bool sound = true;
     {
         nb::gil_scoped_release release;
-#pragma omp parallel for schedule(dynamic, 8) num_threads(threads)
+#pragma omp parallel for schedule(dynamic, 8) num_threads(threads) reduction(&& : sound)
         for (int64_t g = 0; g < graphs; ++g) {
-            const int64_t begin = offsets.data()[g];
-            const Measures m = measure(nodes.data()[g], ends.data() + 2 * begin, offsets.data()[g + 1] - begin);
+            const int32_t* list = lists[g].data();
+            const int64_t edges = static_cast<int64_t>(lists[g].shape(0));
+            const uint32_t limit = static_cast<uint32_t>(nodes.data()[g]);
+            bool fits = nodes.data()[g] >= 1 && lists[g].shape(1) == 2;
+            for (int64_t i = 0; fits && i < 2 * edges; ++i) fits = static_cast<uint32_t>(list[i]) < limit;
+            sound = sound && fits;
+            if (!fits) continue;
+            const Measures m = measure(nodes.data()[g], list, edges);
             clustering[g] = m.clustering;
             path_length[g] = m.path_length;
         }
     }
+    if (!sound) throw std::invalid_argument("measure: an edge names a node that is not there");
     const size_t count = static_cast<size_t>(graphs);
     return nb::make_tuple(owned(std::move(clustering), {count}), owned(std::move(path_length), {count}));
 }
@@ -118,7 +118,7 @@ nb::tuple measure_many(Array1<int32_t> nodes, Array1<int64_t> offsets, Array2<in
 NB_MODULE(_native, m) {
     using namespace wireloom;
     m.def("ws_flex", &draw_ws_flex, "nodes"_a, "edges"_a, "rewire"_a, "seed"_a, "tries"_a);
-    m.def("measure", &measure_many, "nodes"_a, "offsets"_a, "ends"_a, "threads"_a);
+    m.def("measure", &measure_many, "nodes"_a, "ends"_a, "threads"_a);
     m.def("body", [] { return std::string(body().name); });
 
     m.def("product", [](int64_t groups, Address row_start, Address input_start, Address inputs, Address weight_start,

@@ -14,6 +14,8 @@ from wireloom.study.plan import BASELINE
 if TYPE_CHECKING:
     from wireloom.study.study import Study
 
+SENTENCES = 3  # of the verdict stand at the head of the page; the rest are its notes
+
 
 def document(study: Study) -> dict[str, Any]:
     """The page's document (see `wireloom.page.render`) from a study's finished runs.
@@ -47,14 +49,14 @@ def document(study: Study) -> dict[str, Any]:
         "subtitle": f"{status.done:,} networks: {len(plan.wirings)} wirings of {_nodes(study)} "
         f"nodes, {len(plan.seeds)} seeds each, trained for {plan.recipe.epochs} epochs at the "
         "dense baseline's cost",
-        "verdict": missing + verdict,
+        "verdict": missing + verdict[:SENTENCES],
         "error_name": "top-1 test error (%)",
         "points": [p for p in points if p["id"] != BASELINE],
         "baseline": next((p for p in points if p["id"] == BASELINE), None),
         "sweet_spot": _sweet_spot(found) if found and not found.is_noise else None,
         "slices": _slices(found) if found else [],
         "table": _facts(study, frame, found),
-        "notes": _notes(study),
+        "notes": [*verdict[SENTENCES:], *_notes(study)],
     }
 
 

@@ -61,8 +61,8 @@ def _region(found: SweetSpot) -> str:
         )
     who = "The best wirings" if best else "The wirings kept"
     return (
-        f"{who} have {where}: the rectangle round {kept} of {total} {what}, those not clearly "
-        f"worse than {than} (p < {WORSE:g})."
+        f"{who} have {where}: {kept} of {total} {what} are not clearly worse than {than} "
+        f"(p < {WORSE:g})."
     )
 
 

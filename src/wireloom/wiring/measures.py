@@ -44,11 +44,9 @@ def measure(
         raise InvalidValue(f"`threads` of measure must be a whole number from 1; got {threads!r}")
     if not wirings:
         return np.empty(0), np.empty(0)
-    edges = [_undirected(w) for w in wirings]
     clustering, path_length = _native.measure(
         np.array([w.nodes for w in wirings], dtype=np.int32),
-        np.concatenate([[0], np.cumsum([len(e) for e in edges])]).astype(np.int64),
-        np.concatenate(edges).astype(np.int32),
+        [_undirected(w) for w in wirings],
         threads or os.cpu_count() or 1,
     )
     apart = np.flatnonzero(path_length < 0)
