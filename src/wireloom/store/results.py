@@ -99,13 +99,19 @@ class Results:
                 sql.Column("machine", sql.Text, nullable=False),
             )
             try:
-                self._runs.metadata.create_all(self._engine)
-            except SQLAlchemyError:  # another process may have made the table meanwhile
-                self._runs.metadata.create_all(self._engine)
+                self._create()
+            except SQLAlchemyError:  # PostgreSQL: another process made the table meanwhile
+                self._create()
         except (SQLAlchemyError, ImportError, OSError) as error:
             raise InvalidValue(
                 f"the store {self._shown} cannot be opened: {_reason(error)}"
             ) from None
+
+    def _create(self) -> None:
+        from sqlalchemy.schema import CreateTable
+
+        with self._engine.begin() as connection:
+            connection.execute(CreateTable(self._runs, if_not_exists=True))
 
     @contextmanager
     def _begin(self) -> Iterator[Connection]:
