@@ -14,10 +14,10 @@ import pytest
 import wireloom
 
 ROOMS = (
-    *("base", "native", "wiring", "page", "store", "compute"),
+    *("base", "native", "wiring", "page", "store", "analysis", "compute"),
     *("nn", "models", "data", "training", "study", "cli"),
 )
-TORCH_FREE = ("base", "native", "wiring", "page", "store")
+TORCH_FREE = ("base", "native", "wiring", "page", "store", "analysis")
 TORCH = ("torch", "safetensors.torch")
 SOURCE = Path(wireloom.__file__).parent
 MODULES = {

@@ -16,15 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from wireloom.base import InvalidValue
-from wireloom.study.analysis import SweetSpot, sweet_spot
-from wireloom.study.statistics import (
+from wireloom.analysis.spot import SweetSpot, sweet_spot
+from wireloom.analysis.statistics import (
     Moments,
     fit_quadratic,
     picked_error,
     split_half_reliability,
     worse_p_values,
 )
+from wireloom.base import InvalidValue
 
 MLP, R34, SEP = "mlp_cifar10", "resnet34_imagenet", "resnet34_sep_imagenet"
 ARCHITECTURES = (MLP, R34, SEP)
@@ -677,6 +677,6 @@ def test_a_wiring_has_one_place():
 
 
 def test_examples_run():
-    failed, tried = doctest.testmod(importlib.import_module("wireloom.study.analysis"))
+    failed, tried = doctest.testmod(importlib.import_module("wireloom.analysis.spot"))
     assert tried
     assert not failed

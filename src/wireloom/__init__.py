@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from wireloom import data, nn
+    from wireloom.analysis import SweetSpot, sweet_spot
     from wireloom.base import InvalidValue, WireloomError
     from wireloom.compute import Pattern
     from wireloom.models import Cost, Population, build, cost, population
-    from wireloom.study import Local, Plan, Study, SweetSpot, plan_wirings, sweet_spot
+    from wireloom.study import Local, Plan, Study, plan_wirings
     from wireloom.training import Optimiser, Recipe, Result, fit
     from wireloom.wiring import (
         Wiring,
@@ -40,7 +41,8 @@ _ROOMS = {
     "compute": ("Pattern",),
     "models": ("Cost", "Population", "build", "cost", "population"),
     "training": ("Optimiser", "Recipe", "Result", "fit"),
-    "study": ("Local", "Plan", "Study", "SweetSpot", "plan_wirings", "sweet_spot"),
+    "study": ("Local", "Plan", "Study", "plan_wirings"),
+    "analysis": ("SweetSpot", "sweet_spot"),
 }
 _DOORS = {name: room for room, names in _ROOMS.items() for name in names}
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from wireloom.analysis.spot import SweetSpot, sweet_spot
 from wireloom.base import InvalidValue
-from wireloom.study.analysis import SweetSpot, sweet_spot
 from wireloom.study.plan import BASELINE
 
 if TYPE_CHECKING:

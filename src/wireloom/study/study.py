@@ -26,7 +26,7 @@ from wireloom.wiring import measure
 if TYPE_CHECKING:
     import pandas as pd
 
-    from wireloom.study.analysis import SweetSpot
+    from wireloom.analysis.spot import SweetSpot
 
 FORMAT = "wireloom.study"
 VERSION = 1
@@ -343,7 +343,7 @@ class Study:
         self, *, by: Literal["bin", "wiring"] = "bin", resamples: int = 200
     ) -> SweetSpot:
         """Where on the plane the study's networks do best."""
-        from wireloom.study.analysis import sweet_spot
+        from wireloom.analysis.spot import sweet_spot
 
         return sweet_spot(self.frame(), by=by, resamples=resamples)
 

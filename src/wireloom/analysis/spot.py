@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from wireloom.base import InvalidValue, nearest
-from wireloom.study.statistics import (
+from wireloom.analysis.statistics import (
     TIE,
     Groups,
     Moments,
@@ -23,8 +22,9 @@ from wireloom.study.statistics import (
     picked_error,
     split_half_reliability,
 )
-from wireloom.study.table import read
-from wireloom.study.verdict import in_words
+from wireloom.analysis.table import read
+from wireloom.analysis.verdict import in_words
+from wireloom.base import InvalidValue, nearest
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wireloom.study.statistics import WORSE
+from wireloom.analysis.statistics import WORSE
 
 if TYPE_CHECKING:
-    from wireloom.study.analysis import Bin, Range, SweetSpot
+    from wireloom.analysis.spot import Bin, Range, SweetSpot
 
 _ENOUGH = 10  # wirings: a parabola through fewer fits well by chance
 

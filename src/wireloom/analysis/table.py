@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wireloom.analysis.statistics import TIE, Groups
 from wireloom.base import InvalidValue
-from wireloom.study.statistics import TIE, Groups
 
 if TYPE_CHECKING:
     import pandas as pd
