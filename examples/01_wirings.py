@@ -18,7 +18,7 @@ from wireloom.page import wiring_svg
 def main(folder: str | None = None) -> None:
     out = Path(folder or tempfile.mkdtemp(prefix="wirings-"))
     wirings = {
-        "ring": wl.ring(nodes=64, neighbours=8),
+        "ring": wl.ring(nodes=64, degree=8),
         "small_world": wl.ws_flex(nodes=64, degree=9.5, rewire=0.15, seed=0),
         "random": wl.ws_flex(nodes=64, degree=9.5, rewire=1.0, seed=0),
         "star": wl.Wiring.from_networkx(nx.star_graph(63)),

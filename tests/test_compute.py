@@ -297,7 +297,7 @@ def test_products_are_those_of_the_dense_masked_matrix(pattern, batch, seed):
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize(
     "pattern",
-    [RAGGED, EMPTY, Pattern.from_wiring(ring(nodes=9, neighbours=4), out=70, into=131)],
+    [RAGGED, EMPTY, Pattern.from_wiring(ring(nodes=9, degree=4), out=70, into=131)],
     ids=["ragged", "empty", "ring"],
 )
 def test_products_hold_at_every_edge_of_a_tile(pattern, batch):
@@ -413,7 +413,7 @@ def test_a_nan_reaches_only_the_nodes_that_read_it():
 
 
 def test_a_members_product_has_the_same_bits_alone_and_in_any_company():
-    mine = Pattern.from_wiring(ring(nodes=7, neighbours=4), out=40, into=33)
+    mine = Pattern.from_wiring(ring(nodes=7, degree=4), out=40, into=33)
     others = [Pattern([5, 11], [3], [(1, 0)]), RAGGED, mine]
     weight, x, y = drawn(mine.weights), drawn(33, 37), drawn(40, 37, seed=1)
     alone = (product(mine, weight, x), *gradients(mine, weight, x, y))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import doctest
 import importlib
+import itertools
 import json
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,15 +17,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from wireloom.analysis.correction import corrected
 from wireloom.analysis.spot import SweetSpot, sweet_spot
 from wireloom.analysis.statistics import (
+    Groups,
     Moments,
+    compare,
     fit_quadratic,
     picked_error,
     split_half_reliability,
     worse_p_values,
 )
 from wireloom.base import InvalidValue
+from wireloom.wiring import ws_flex
 
 MLP, R34, SEP = "mlp_cifar10", "resnet34_imagenet", "resnet34_sep_imagenet"
 ARCHITECTURES = (MLP, R34, SEP)
@@ -32,12 +37,9 @@ CELL_C, CELL_L = 1 / 15, 3.5 / 15
 
 
 @pytest.fixture(scope="session")
-def published():
-    folder = Path(__file__).parents[2] / "shared" / "data" / "graph2nn"
-    if not folder.is_dir():
-        pytest.skip(f"the published results are not here: no folder {folder}")
-    tables = {name: pd.read_parquet(folder / f"results_{name}.parquet") for name in ARCHITECTURES}
-    return tables, json.loads((folder / "expected_numbers.json").read_text())
+def published(shared_data):
+    tables = {n: pd.read_parquet(shared_data / f"results_{n}.parquet") for n in ARCHITECTURES}
+    return tables, json.loads((shared_data / "expected_numbers.json").read_text())
 
 
 def random_table(wirings=40, seeds=3, between=0.0, within=1.0, stream=0, baseline=True):
@@ -113,22 +115,6 @@ def test_mlp_per_wiring_against_its_own_best(published):
     assert spot.path_length == pytest.approx((1.5402, 3.5074), abs=5e-5)
 
 
-def test_consistent_region(published):
-    tables, expected = published
-    spots = [
-        sweet_spot(tables[MLP]),
-        sweet_spot(tables[R34], by="wiring"),
-        sweet_spot(tables[SEP], by="wiring"),
-    ]
-    want = expected["consistent_sweet_spot_of_mlp_bins_resnet34_resnet34_sep"]
-    for ranges, name in (
-        ([s.clustering for s in spots], "C"),
-        ([s.path_length for s in spots], "L"),
-    ):
-        common = (max(lo for lo, _ in ranges), min(hi for _, hi in ranges))
-        assert common == pytest.approx(want[name], abs=5e-5)
-
-
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_levels_and_raw_gains(published, architecture):
     tables, expected = published
@@ -186,8 +172,12 @@ def test_slices(published, architecture, on_l, on_c):
 
 
 def test_density_explains_much(published):
-    correlation = sweet_spot(published[0][MLP]).correlation
-    assert correlation.log_density == pytest.approx(0.569, abs=5e-4)
+    """Log of the true density, (k + 1) / n; log k or log sparsity alone gives 0.569."""
+    table = published[0][MLP]
+    correlation = sweet_spot(table).correlation
+    assert correlation.log_density == pytest.approx(0.573, abs=5e-4)
+    alone = sweet_spot(table.drop(columns=["n", "k"])).correlation
+    assert alone.log_density == pytest.approx(0.569, abs=5e-4)
     assert correlation.clustering == pytest.approx(0.431, abs=5e-4)
     assert correlation.path_length == pytest.approx(-0.094, abs=5e-4)
 
@@ -212,11 +202,48 @@ def test_missing_run_is_no_obstacle(published):
 def test_twenty_thousand_rows_are_quick(published):
     def seconds(by):
         start = time.perf_counter()
-        sweet_spot(published[0][MLP], by=by)
+        sweet_spot(published[0][MLP], by=by, resamples=200, correction="holm")
         return time.perf_counter() - start
 
     assert min(seconds("bin") for _ in range(3)) < 1
-    assert min(seconds("wiring") for _ in range(3)) < 1
+    assert min(seconds("wiring") for _ in range(3)) < 2
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_published_wirings_from_their_settings(published, architecture):
+    """Without C, L and ids the wirings are drawn again: the same map, bin for bin."""
+    table = published[0][architecture]
+    spot = sweet_spot(table, correction="holm")
+    drawn = sweet_spot(table.drop(columns=["C", "L"]), correction="holm")
+    unnamed = sweet_spot(table.drop(columns=["C", "L", "graph_id"]))
+    assert drawn.bins == spot.bins
+    assert drawn.clustering == spot.clustering
+    assert drawn.best_wiring.wiring == spot.best_wiring.wiring
+    assert drawn.correlation.clustering == pytest.approx(spot.correlation.clustering, abs=1e-9)
+    assert drawn.correlation.log_density == pytest.approx(spot.correlation.log_density, abs=1e-3)
+    assert (unnamed.wirings, unnamed.baseline) == (spot.wirings, spot.baseline)
+    assert unnamed.best_wiring.mean == spot.best_wiring.mean
+    assert sum(b.kept for b in unnamed.bins) == sum(b.p_value >= 0.05 for b in spot.bins)
+    row = table[table["graph_id"] == spot.best_wiring.wiring].iloc[0]
+    name = f"n{row.n} k{row.k!r} p{row.p!r} s{row.graph_seed}"
+    assert unnamed.best_wiring.wiring == name.replace("np.float64(", "").replace(")", "")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "holm", "fdr"), [(MLP, 27, 12), (R34, 40, 19), (SEP, 45, 36)]
+)
+def test_published_bins_under_correction(published, architecture, holm, fdr):
+    table = published[0][architecture]
+    plain = sweet_spot(table)
+    assert (plain.corrected.correction, plain.corrected.kept) == ("holm", holm)
+    assert plain.corrected.tested == len(plain.bins) - 1
+    for correction, kept in (("holm", holm), ("fdr", fdr)):
+        spot = sweet_spot(table, correction=correction)
+        assert sum(b.kept for b in spot.bins) == spot.corrected.kept == kept
+        assert (spot.clustering, spot.path_length) == (
+            spot.corrected.clustering,
+            spot.corrected.path_length,
+        )
 
 
 # Tables never seen
@@ -255,7 +282,9 @@ def test_any_table(table, by, random):
         assert lo <= hi
     assert 0 <= spot.clustering[0] <= spot.clustering[1] <= 1
     assert spot.reliability is None or 0 <= spot.reliability <= 1 + 1e-12
-    assert spot.left_out == table["error"].isna().sum()
+    assert spot.left_out == table["error"].isna().sum() == sum(n for _, n in spot.left_out_of)
+    for wiring, rows in spot.left_out_of:
+        assert rows == table.loc[table["wiring"] == wiring, "error"].isna().sum()
     assert any(b.kept for b in spot.bins)
     assert spot.best_wiring.mean <= spot.best.mean + 1e-9
     assert all(isinstance(s, str) and s.endswith(".") for s in spot.verdict())
@@ -380,6 +409,85 @@ def test_p_values_without_spread():
     assert p == pytest.approx([1.0, 1.0, 0.5], abs=1e-12)
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.floats(0, 1) | st.sampled_from([0.0, 0.01, 0.05, 1.0]), max_size=12),
+    st.randoms(use_true_random=False),
+)
+def test_corrections_by_their_definition(p, random):
+    """Each test one by one, from what the procedures reject at every level; and scipy."""
+    p = np.array(p)
+    tested = np.array([random.random() < 0.8 for _ in p], bool)
+    m, tests = int(tested.sum()), np.sort(p[tested])
+    holm, fdr = corrected(p, tested, "holm"), corrected(p, tested, "fdr")
+    assert np.isnan(holm[~tested]).all()
+    assert np.isnan(fdr[~tested]).all()
+    for i in np.flatnonzero(tested):
+        below = [j for j in range(m) if tests[j] <= p[i]]
+        above = [j for j in range(m) if tests[j] >= p[i]]
+        assert holm[i] == pytest.approx(min(1, max((m - j) * tests[j] for j in below)), abs=1e-12)
+        assert fdr[i] == pytest.approx(min(1, *(m * tests[j] / (j + 1) for j in above), 1))
+        assert p[i] - 1e-12 <= fdr[i] <= holm[i] + 1e-12
+    if m:
+        scipy = stats.false_discovery_control(p[tested], method="bh")
+        assert fdr[tested] == pytest.approx(scipy, abs=1e-12)
+    assert corrected(p, tested, "none")[tested] == pytest.approx(p[tested], abs=0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(tables(), st.sampled_from(["bin", "wiring"]))
+def test_correction_only_adds(table, by):
+    spots = {c: sweet_spot(table, by=by, correction=c) for c in ("none", "fdr", "holm")}
+    kept = [[b.kept for b in spots[c].bins] for c in ("none", "fdr", "holm")]
+    for fewer, more in itertools.pairwise(kept):
+        assert not any(a and not b for a, b in zip(fewer, more, strict=True))
+    for spot in spots.values():
+        at = spot.corrected
+        assert at.clustering[0] <= spot.clustering[0] <= spot.clustering[1] <= at.clustering[1]
+        assert at.tested == sum(b.p_corrected is not None for b in spot.bins)
+        assert all(b.kept for b in spot.bins if b.p_value is None)
+    assert all(
+        b.kept == (b.p_corrected is None or b.p_corrected >= 0.05) for b in spots["holm"].bins
+    )
+
+
+def test_false_alarms_under_correction():
+    """Wirings all alike, held against a named one: in 95 % of tables none may look worse."""
+    wirings, seeds, tables_drawn = 40, 4, 400
+    single = Groups(np.arange(wirings), np.zeros((wirings, 2)), np.zeros((wirings, 2)))
+    alarms = dict.fromkeys(("none", "holm", "fdr"), 0)
+    for stream in range(tables_drawn):
+        errors = np.random.default_rng(stream).standard_normal(wirings * seeds)
+        moments = Moments.of(errors, np.repeat(np.arange(wirings), seeds), wirings)
+        for correction in alarms:
+            region = compare(single, moments, np.ones(wirings), 0, correction)
+            alarms[correction] += not region.kept.all()
+    assert alarms["none"] > 0.4 * tables_drawn
+    four_errors = 4 * np.sqrt(0.05 * 0.95 * tables_drawn)
+    assert alarms["holm"] <= alarms["fdr"] <= 0.05 * tables_drawn + four_errors
+
+
+def test_correction_in_words():
+    table = random_table(wirings=60, seeds=4, between=1.0, stream=2)
+    plain = sweet_spot(table, by="wiring")
+    (aside,) = [s for s in plain.verdict() if "makes no allowance for 59 tests" in s]
+    assert f"correction {plain.corrected.kept} wirings are kept" in aside
+    assert "more proof" in aside
+    said = " ".join(sweet_spot(table, by="wiring", correction="fdr").verdict())
+    assert "corrected for 59 tests by Benjamini and Hochberg" in said
+    assert f"Without the correction {sum(b.kept for b in plain.bins)} wirings are kept" in said
+    assert "not because more are known to be good" in said
+
+
+def test_bootstrap_is_corrected_too():
+    table = random_table(wirings=60, seeds=4, between=1.0)
+    plain = sweet_spot(table, by="wiring", resamples=20).interval
+    strict = sweet_spot(table, by="wiring", resamples=20, correction="holm").interval
+    assert strict.clustering_lo[0] <= plain.clustering_lo[0]
+    assert strict.clustering_hi[1] >= plain.clustering_hi[1]
+    assert strict != plain
+
+
 def test_quadratic_that_cannot_be_fitted():
     x = np.array([1.0, 2.0, 3.0, 4.0])
     assert fit_quadratic(x[:3], x[:3] ** 2) is None
@@ -457,7 +565,23 @@ def test_rows_left_out_are_counted():
     spot = sweet_spot(table)
     assert spot.left_out == 4
     assert sum(b.runs for b in spot.bins) == 156
-    assert any("left out" in s and "4" in s for s in spot.verdict())
+    assert spot.left_out_of == ((0, 1), (1, 1), (2, 1), (None, 1))
+    (said,) = [s for s in spot.verdict() if "left out" in s]
+    assert "values: 4 (1 of wiring 0, 1 of wiring 1, 1 of wiring 2, 1 of 1 more wiring)" in said
+
+
+def test_lost_wirings_are_named():
+    """Runs that broke down take their wirings along; the words say which."""
+    table = random_table(seeds=3)
+    table.loc[table["wiring"].isin([3, 5, 7, 8, 30]), "error"] = np.nan
+    table.loc[0, "error"] = np.inf
+    table.loc[(table["wiring"] == -1) & (table["seed"] == 1), "error"] = np.nan
+    spot = sweet_spot(table)
+    assert spot.lost == (3, 5, 7, 8, 30)
+    assert spot.left_out_of == ((-1, 1), (0, 1), (3, 3), (5, 3), (7, 3), (8, 3), (30, 3))
+    said = " ".join(spot.verdict())
+    assert "17 (3 of wiring 3, 3 of wiring 5, 3 of wiring 7, 8 of 4 more wirings)" in said
+    assert "says nothing of them: 3, 5, 7 and 2 more." in said
 
 
 def test_ties_go_to_the_lowest_id():
@@ -509,15 +633,29 @@ def test_baseline_by_column_or_by_measures():
 
 
 @pytest.mark.parametrize(
-    "columns", [{"density": 0.1}, {"sparsity": 0.1}, {"n": 64.0, "k": 6.4}], ids=str
+    "columns",
+    [
+        {"density": 0.1},
+        {"sparsity": 0.1},
+        {"n": 64.0, "k": 6.4},
+        {"nodes": 64, "k": 6.4, "sparsity": 0.3},
+        {"n": 64, "sparsity": 0.1},
+        {"n": 64, "k": 6.4, "density": 0.2},
+    ],
+    ids=str,
 )
 def test_density_columns(columns):
     table = random_table(between=1.0)
     for name, value in columns.items():
-        table[name] = value if name == "n" else value * (1 + table["C"])
+        table[name] = value if name in ("n", "nodes") else value * (1 + table["C"])
     density = sweet_spot(table).correlation.log_density
     wirings = table[table["wiring"] >= 0].groupby("wiring").mean()
-    want = np.corrcoef(np.log1p(wirings["C"]), wirings["error"])[0, 1]
+    level = wirings.get("density", wirings.get("sparsity"))
+    if "k" in columns and "density" not in columns:
+        level = (wirings["k"] + 1) / 64
+    elif "n" in columns and "density" not in columns:
+        level = level + 1 / 64
+    want = np.corrcoef(np.log(level), wirings["error"])[0, 1]
     assert density == pytest.approx(want, abs=1e-9)
     assert sweet_spot(random_table()).correlation.log_density is None
 
@@ -613,6 +751,83 @@ def test_interval_only_when_asked():
     assert isinstance(one, SweetSpot)
 
 
+def settings_table(nodes=16, seeds=2):
+    """A table of WS-flex settings only, the complete graph among them, and the wirings meant."""
+    places = [(4.0, 0.0, 0), (4.0, 0.3, 0), (4.0, 0.3, 1), (6.5, 0.3, 1), (9.25, 1.0, 2)]
+    drawn = [ws_flex(nodes=nodes, degree=k, rewire=p, seed=s) for k, p, s in places]
+    rng = np.random.default_rng(0)
+    rows = [
+        {"nodes": nodes, "k": k, "p": p, "graph_seed": s, "seed": t, "error": rng.normal(30, 1)}
+        for k, p, s in [*places, (nodes - 1, np.nan, -1)]
+        for t in range(seeds)
+    ]
+    return pd.DataFrame(rows), drawn
+
+
+def test_wirings_are_drawn_from_their_settings():
+    table, drawn = settings_table()
+    spot = sweet_spot(table, by="wiring")
+    assert [b.clustering[0] for b in spot.bins] == pytest.approx([w.clustering for w in drawn])
+    assert [b.path_length[0] for b in spot.bins] == pytest.approx([w.path_length for w in drawn])
+    ids = ["n16 k4 p0 s0", "n16 k4 p0.3 s0", "n16 k4 p0.3 s1", "n16 k6.5 p0.3 s1"]
+    assert [b.wiring for b in spot.bins] == [*ids, "n16 k9.25 p1 s2"]
+    assert spot.baseline == pytest.approx(table["error"][-2:].mean())
+    means = table.groupby(["k", "p", "graph_seed"])["error"].mean()[:5]
+    want = np.corrcoef(np.log([w.density for w in drawn]), means)[0, 1]
+    assert spot.correlation.log_density == pytest.approx(want, abs=1e-9)
+    assert sweet_spot(table.rename(columns={"nodes": "n"}), by="wiring") == spot
+    assert sweet_spot(table.sample(frac=1, random_state=1), by="wiring") == spot
+    named = table.assign(wiring=np.repeat([*"edcba", "dense"], 2))
+    assert sweet_spot(named, by="wiring").bins[0].wiring == "a"
+
+
+def test_given_measures_are_taken_first():
+    table, _ = settings_table()
+    spot = sweet_spot(table.assign(C=0.25), by="wiring")
+    assert {b.clustering for b in spot.bins} == {(0.25, 0.25)}
+    assert spot.bins[0].path_length == sweet_spot(table, by="wiring").bins[0].path_length
+
+
+def test_settings_that_are_missing_or_impossible():
+    table, _ = settings_table()
+    table.loc[0, "p"] = np.nan
+    spot = sweet_spot(table)
+    assert spot.left_out_of == ((None, 1),)
+    with pytest.raises(InvalidValue, match=r"cannot be, n16 k40 p0.3 s0: `degree` of ws_flex"):
+        sweet_spot(table.assign(k=40.0, p=0.3, graph_seed=0))
+    with pytest.raises(InvalidValue, match=r"column `nodes`.*whole numbers; got 16.5"):
+        sweet_spot(table.assign(nodes=16.5))
+    with pytest.raises(InvalidValue, match=r"lacks the columns C, L, wiring or graph_id \(n or no"):
+        sweet_spot(table.drop(columns="p"))
+    with pytest.raises(InvalidValue, match=r"graph_seed would do for C.*but p is lacking too"):
+        sweet_spot(table.drop(columns="p"))
+
+
+def test_curves_are_read_at_their_last_epoch():
+    table = random_table(between=1.0)
+    early = [table.assign(epoch=e, error=99.0 - table["error"]) for e in (1, 2)]
+    curves = pd.concat([*early, table.assign(epoch=3)], ignore_index=True)
+    spot, want = sweet_spot(curves), sweet_spot(table)
+    assert spot.epoch == 3
+    assert want.epoch is None
+    assert dataclasses.replace(spot, epoch=None) == want
+    assert "last epoch, 3, alone was read" in " ".join(spot.verdict())
+
+    cut = curves[~((curves["wiring"] == 4) & (curves["epoch"] == 3))]
+    cut = cut[~((cut["wiring"] == 6) & (cut["seed"] == 1) & (cut["epoch"] > 1))]
+    spot = sweet_spot(cut)
+    assert spot.left_out_of == ((4, 3), (6, 1))
+    assert spot.lost == (4,)
+    assert "a run that ended early: 4 (3 of wiring 4, 1 of wiring 6)" in " ".join(spot.verdict())
+    with pytest.raises(InvalidValue, match=r"3 wirings .* at the last epoch, 9"):
+        sweet_spot(pd.concat([curves, curves.iloc[:1].assign(epoch=9)]))
+
+
+def test_an_epoch_column_without_curves_is_no_matter():
+    table = random_table(between=1.0)
+    assert sweet_spot(table.assign(epoch=np.arange(len(table)))) == sweet_spot(table)
+
+
 # What is refused
 
 
@@ -647,6 +862,7 @@ def test_fewer_than_three_wirings():
         ({"longest": 1.01}, "hold a wiring"),
         ({"min_wirings": 500}, "`min_wirings`.*got 500"),
         ({"resamples": -1}, "`resamples`.*got -1"),
+        ({"correction": "bonferroni"}, "`correction` must be none, holm or fdr; got 'bonferroni'"),
     ],
     ids=str,
 )
@@ -676,7 +892,10 @@ def test_a_wiring_has_one_place():
         sweet_spot(table)
 
 
-def test_examples_run():
-    failed, tried = doctest.testmod(importlib.import_module("wireloom.analysis.spot"))
+@pytest.mark.parametrize("module", ["spot", "correction"])
+def test_examples_run(module):
+    names = {"np": np}
+    found = importlib.import_module(f"wireloom.analysis.{module}")
+    failed, tried = doctest.testmod(found, extraglobs=names)
     assert tried
     assert not failed

@@ -202,15 +202,15 @@ def test_a_wiring_that_no_draw_connects_is_refused_with_a_way_out(monkeypatch):
 @given(nodes=st.integers(3, 90), half=st.integers(1, 44))
 def test_a_ring_is_ws_flex_without_rewiring(nodes, half):
     neighbours = min(2 * half, (nodes - 1) // 2 * 2)
-    lattice = ring(nodes=nodes, neighbours=neighbours)
+    lattice = ring(nodes=nodes, degree=neighbours)
     assert lattice == ws_flex(nodes=nodes, degree=neighbours, rewire=0)
     assert set(np.bincount(lattice.edges.ravel())) == {neighbours}
     assert lattice.origin is None
 
 
-@pytest.mark.parametrize("neighbours", [0, 1, 3, 8, -2, 2.5, "2", None])
-def test_ring_refuses_an_odd_or_impossible_number_of_neighbours(neighbours):
-    assert "`neighbours` of ring" in refusal(ring, nodes=8, neighbours=neighbours)
+@pytest.mark.parametrize("degree", [0, 1, 8, -2, 7.01, "2", None, float("nan")])
+def test_ring_refuses_an_impossible_degree(degree):
+    assert "`degree` of ring" in refusal(ring, nodes=8, degree=degree)
 
 
 @pytest.mark.parametrize(("family", "nodes"), [(ring, 2), (complete, 1), (complete, 2.0)])
@@ -273,7 +273,7 @@ def test_published_connectomes_have_the_published_measures(shared_data):
 @pytest.mark.parametrize("nodes", [63, 64, 65, 128, 4160])
 def test_rings_have_the_measures_of_the_formula(nodes):
     degree = 40
-    wiring = ring(nodes=nodes, neighbours=degree)
+    wiring = ring(nodes=nodes, degree=degree)
     gaps = np.arange(1, nodes)
     distance = np.ceil(np.minimum(gaps, nodes - gaps) / (degree // 2))
     assert wiring.path_length == pytest.approx(distance.mean(), abs=1e-12)

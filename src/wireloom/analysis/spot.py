@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from wireloom.analysis.correction import CORRECTIONS, Correction
+from wireloom.analysis.parts import (
+    Best,
+    Bin,
+    Corrected,
+    Correlation,
+    Interval,
+    Measure,
+    Range,
+    Slice,
+)
 from wireloom.analysis.statistics import (
     TIE,
     Groups,
     Moments,
-    Quadratic,
     Region,
     bootstrap,
     compare,
@@ -22,107 +32,18 @@ from wireloom.analysis.statistics import (
     picked_error,
     split_half_reliability,
 )
-from wireloom.analysis.table import read
+from wireloom.analysis.table import check_grid, read
 from wireloom.analysis.verdict import in_words
-from wireloom.base import InvalidValue, nearest
+from wireloom.base import InvalidValue, is_whole, nearest
 
 if TYPE_CHECKING:
-    import pandas as pd
-    import pyarrow as pa
-
-Range = tuple[float, float]
-Measure = Literal["clustering", "path_length"]
+    from wireloom.analysis.columns import Table
 
 _BY = ("bin", "wiring")
 _RELIABLE = 0.5
 # Middling C and L (source: the paper, section 5).
 _SLICE_CLUSTERING = (0.4, 0.6)
 _SLICE_PATH_LENGTH = (2.0, 2.5)
-
-
-@dataclass(frozen=True)
-class Bin:
-    """Runs compared as one: those of a cell of the (C, L) grid, or of one wiring."""
-
-    clustering: Range
-    """Range of C: the cell's edges, or the wiring's C twice."""
-    path_length: Range
-    """Range of L: the cell's edges, or the wiring's L twice."""
-    mean: float
-    """Mean error over the runs, in the table's units."""
-    runs: int
-    """Number of runs."""
-    wirings: int
-    """Number of different wirings."""
-    p_value: float | None
-    """One-tailed p of being worse than the reference; None if two single runs meet."""
-    kept: bool
-    """True if the sweet spot covers it: not worse at p < 0.05."""
-    wiring: Hashable = None
-    """The wiring's id with ``by="wiring"``, else None."""
-
-
-@dataclass(frozen=True)
-class Best:
-    """The lowest mean error of a map."""
-
-    clustering: float
-    """C of the wiring, or of the bin's centre."""
-    path_length: float
-    """L of the wiring, or of the bin's centre."""
-    mean: float
-    """Mean error over the runs, in the table's units."""
-    runs: int
-    """Number of runs."""
-    wiring: Hashable = None
-    """The wiring's id; None for a bin."""
-    ties: tuple[Hashable, ...] = ()
-    """Others whose mean is within 1e-9: ids of wirings, or (C, L) centres of bins."""
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Mean errors of the wirings in a band of the plane, and a parabola through them."""
-
-    along: Measure
-    """The measure that varies."""
-    within: Range
-    """Range of the other measure, both ends included."""
-    points: tuple[tuple[float, float], ...] = field(repr=False)
-    """(measure, mean error) of each wiring, in the order of their ids."""
-    fit: Quadratic | None
-    """Error as a parabola of the measure; None with fewer than four wirings."""
-
-
-@dataclass(frozen=True)
-class Correlation:
-    """Pearson correlations of the wirings' mean errors; positive means more is worse.
-
-    Each is None where it has no meaning: a constant column, fewer than three wirings.
-    """
-
-    clustering: float | None
-    """With C."""
-    path_length: float | None
-    """With L."""
-    log_density: float | None
-    """With log density; None too if the table has no ``density``, ``sparsity``, or n and k."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """Where the rectangle's ends fall when the wirings are drawn again: 5 % and 95 %."""
-
-    clustering_lo: Range
-    """Of the lower end of C."""
-    clustering_hi: Range
-    """Of the upper end of C."""
-    path_length_lo: Range
-    """Of the lower end of L."""
-    path_length_hi: Range
-    """Of the upper end of L."""
-    resamples: int
-    """Number of draws."""
 
 
 @dataclass(frozen=True)
@@ -164,13 +85,24 @@ class SweetSpot:
     seeds: int
     """Number of training seeds, baseline not counted."""
     left_out: int
-    """Rows without a finite error, C or L, or without a seed or wiring; baseline ones too."""
+    """Rows without a finite error, C or L, or without a seed or wiring; baseline ones too; and
+    runs that end before the last epoch, if the table holds curves."""
+    left_out_of: tuple[tuple[Hashable, int], ...]
+    """Of which wirings: (id, rows), by rising id; (None, rows) last for rows without an id."""
+    lost: tuple[Hashable, ...]
+    """Wirings of which no row is left: the map knows nothing of them."""
     outside: int
     """Wirings off the grid, by bin: they count for all but the rectangle and the bins."""
     sparse: int
     """Bins ignored because they hold fewer wirings than ``min_wirings``."""
     interval: Interval | None
     """Uncertainty of the rectangle; None unless ``resamples`` was given."""
+    correction: Correction
+    """What the p-values of the kept bins were corrected by."""
+    corrected: Corrected
+    """The rectangle under correction: by Holm, or by ``correction`` where one was asked for."""
+    epoch: float | None
+    """The epoch read, the last one; None unless the table holds learning curves."""
 
     @property
     def is_noise(self) -> bool:
@@ -183,13 +115,14 @@ class SweetSpot:
 
 
 def sweet_spot(
-    table: pd.DataFrame | pa.Table | Mapping[str, Any],
+    table: Table,
     by: Literal["bin", "wiring"] = "bin",
     *,
     against: Hashable = None,
     cells: int = 15,
     longest: float = 4.5,
     min_wirings: int = 1,
+    correction: Correction = "none",
     resamples: int = 0,
     seed: int = 0,
 ) -> SweetSpot:
@@ -200,8 +133,12 @@ def sweet_spot(
     above; ``longest`` belongs to the last). The reference is the bin of lowest mean error; a
     bin is kept unless a one-tailed, equal-variance t-test says that it is worse (p < 0.05). The
     sweet spot is the rectangle round the kept bins' centres. By wiring, each wiring is its own
-    bin, and the rectangle goes from the least to the greatest C and L of the kept ones. No
-    correction is made for the number of tests: a bin with few runs is easily kept.
+    bin, and the rectangle goes from the least to the greatest C and L of the kept ones.
+
+    A bin is kept for want of proof, so a bin with few runs is easily kept, and a correction for
+    the number of tests, which asks for more proof, keeps more: ``.corrected`` has what Holm's
+    keeps, beside the paper's own reading without one. No correction makes up for the reference
+    having been picked by the same runs, which makes the others look worse than they are.
 
     Not for a single family of wirings, whose C and L lie on a curve: the rectangle then covers
     ground that no wiring stands on. Nor for tables with one seed: nothing tells seed from wiring.
@@ -209,15 +146,19 @@ def sweet_spot(
     Args:
         table: a pandas frame, pyarrow table or mapping of columns, a row a run. Columns: C, L;
             error (or top1_err), in any unit, lower is better; seed (or train_seed); wiring (or
-            graph_id). Rows of the dense baseline have ``is_complete_graph_baseline``, if there
-            is such a column, else C = L = 1; they serve for gains only. For the correlation with
-            density: density, or sparsity, or n and k.
+            graph_id). C, L and wiring may be lacking where n (or nodes), k, p and graph_seed name
+            WS-flex wirings: these are then drawn and measured. Rows of the dense baseline have
+            ``is_complete_graph_baseline``, if there is such a column, else C = L = 1; they serve
+            for gains only. For the correlation with density: density, or n and k, or sparsity
+            (k / n). Of learning curves, told by an epoch column, the last epoch is read.
         by: "bin", or "wiring" for tables of few wirings.
         against: with ``by="wiring"``, the id of the wiring to hold the others against instead of
             the one of lowest mean.
         cells: by bin, cells of the grid along each measure.
         longest: by bin, upper end of the grid in L (2.5 suits wirings of 16 nodes).
         min_wirings: by bin, bins with fewer wirings are ignored; 3 takes odd single ones out.
+        correction: of the p-values that decide what is kept, for the number of tests: "none",
+            "holm", or "fdr" (Benjamini-Hochberg).
         resamples: bootstrap draws of the wirings for ``.interval``; 0 for none, 200 is enough.
         seed: of the bootstrap.
 
@@ -241,6 +182,11 @@ def sweet_spot(
         1
     """
     _check_arguments(by, against, cells, longest, min_wirings, resamples)
+    if correction not in CORRECTIONS:
+        raise InvalidValue(
+            f"`correction` must be none, holm or fdr; got {correction!r}"
+            f"{nearest(str(correction), CORRECTIONS)}"
+        )
     runs = read(table)
     if against is not None and against not in runs.ids:
         raise InvalidValue(f"`against` must be the id of a wiring in `table`; got {against!r}")
@@ -249,8 +195,11 @@ def sweet_spot(
     single = runs.one_by_one()
     groups = runs.on_grid(cells, longest, min_wirings) if by == "bin" else single
     ids = None if by == "bin" else runs.ids
-    region = compare(groups, per_wiring, np.ones(len(runs.ids)), reference)
-    if region is None:
+    once = np.ones(len(runs.ids))
+    region = compare(groups, per_wiring, once, reference, correction)
+    method: Literal["holm", "fdr"] = "holm" if correction == "none" else correction
+    strict = compare(groups, per_wiring, once, reference, method)
+    if region is None or strict is None:
         raise InvalidValue(f"`min_wirings` must leave a bin to compare; got {min_wirings}")
     best_wiring = _best(single, per_wiring, np.ones(len(single), bool), runs.ids)
     baseline = float(runs.baseline.mean()) if len(runs.baseline) else None
@@ -278,13 +227,26 @@ def sweet_spot(
             _slice("path_length", ell, c, _SLICE_CLUSTERING, mean),
             _slice("clustering", c, ell, _SLICE_PATH_LENGTH, mean),
         ),
-        bins=_bins(groups, region, ids),
+        bins=_bins(groups, region, strict, ids),
         wirings=len(runs.ids),
         seeds=runs.seeds,
         left_out=runs.left_out,
+        left_out_of=runs.left_out_of,
+        lost=runs.lost,
         outside=int(np.sum(groups.member == len(groups))),
         sparse=len(groups) - int(region.used.sum()),
-        interval=_interval(bootstrap(groups, per_wiring, reference, resamples, int(seed))),
+        interval=_interval(
+            bootstrap(groups, per_wiring, reference, resamples, int(seed), correction)
+        ),
+        correction=correction,
+        corrected=Corrected(
+            correction=method,
+            clustering=strict.clustering,
+            path_length=strict.path_length,
+            kept=int(strict.kept.sum()),
+            tested=int(np.isfinite(strict.p_corrected).sum()),
+        ),
+        epoch=runs.epoch,
     )
 
 
@@ -295,11 +257,9 @@ def _check_arguments(
         raise InvalidValue(f"`by` must be bin or wiring; got {by!r}{nearest(str(by), _BY)}")
     if against is not None and by == "bin":
         raise InvalidValue(f"`against` needs by='wiring'; got {against!r} with by='bin'")
-    if not isinstance(longest, (int, float)) or not 1 < longest < np.inf:
-        raise InvalidValue(f"`longest` must be a finite number above 1; got {longest!r}")
-    least = {"cells": (cells, 1), "min_wirings": (min_wirings, 1), "resamples": (resamples, 0)}
-    for name, (value, low) in least.items():
-        if not isinstance(value, (int, np.integer)) or value < low:
+    check_grid(cells, longest)
+    for name, value, low in (("min_wirings", min_wirings, 1), ("resamples", resamples, 0)):
+        if not is_whole(value) or value < low:
             raise InvalidValue(f"`{name}` must be a whole number of at least {low}; got {value!r}")
 
 
@@ -317,7 +277,9 @@ def _best(groups: Groups, moments: Moments, used: np.ndarray, ids: list[Hashable
     )
 
 
-def _bins(groups: Groups, region: Region, ids: list[Hashable] | None) -> tuple[Bin, ...]:
+def _bins(
+    groups: Groups, region: Region, strict: Region, ids: list[Hashable] | None
+) -> tuple[Bin, ...]:
     edges_c, edges_l = groups.clustering.tolist(), groups.path_length.tolist()
     return tuple(
         Bin(
@@ -326,12 +288,17 @@ def _bins(groups: Groups, region: Region, ids: list[Hashable] | None) -> tuple[B
             mean=float(region.moments.mean[i]),
             runs=int(region.moments.count[i]),
             wirings=int(region.wirings[i]),
-            p_value=None if np.isnan(region.p_values[i]) else float(region.p_values[i]),
+            p_value=_known(region.p_values[i]),
+            p_corrected=_known(strict.p_corrected[i]),
             kept=bool(region.kept[i]),
             wiring=None if ids is None else ids[i],
         )
         for i in np.flatnonzero(region.used)
     )
+
+
+def _known(number: float) -> float | None:
+    return None if np.isnan(number) else float(number)
 
 
 def _slice(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wireloom.analysis.correction import Correction, corrected
 from wireloom.base.streams import permutation, uniform
 
 TIE = 1e-9
@@ -132,6 +133,8 @@ class Region:
     """False for a bin with too few wirings: bool [bins]."""
     p_values: np.ndarray
     """Of being worse than the reference, NaN if untested: float64 [bins]."""
+    p_corrected: np.ndarray
+    """The same after the correction, NaN too for the reference: float64 [bins]."""
     kept: np.ndarray
     """True if used and not worse: bool [bins]."""
     reference: int
@@ -139,7 +142,11 @@ class Region:
 
 
 def compare(
-    groups: Groups, per_wiring: Moments, weight: np.ndarray, reference: int | None = None
+    groups: Groups,
+    per_wiring: Moments,
+    weight: np.ndarray,
+    reference: int | None = None,
+    correction: Correction = "none",
 ) -> Region | None:
     """Hold each bin against the reference bin and keep those that are not worse (p < 0.05).
 
@@ -148,11 +155,12 @@ def compare(
         per_wiring: moments of each wiring's runs: [wirings].
         weight: how many times each wiring counts: float64 [wirings].
         reference: position of a bin; None for the one of lowest mean.
+        correction: of the p-values, for the number of used bins that are held against it.
 
     Returns:
         The region; None if every bin has too few wirings.
 
-    Cost: O(wirings + bins).
+    Cost: O(wirings + bins), and the sorting of the bins for a correction.
     """
     bins = len(groups)
     pooled = per_wiring.merged(groups.member, bins + 1, weight)
@@ -164,7 +172,9 @@ def compare(
     if reference is None:
         reference, _ = lowest(np.where(used, moments.mean, np.nan))
     p_values = worse_p_values(moments, reference)
-    kept = used & ~(p_values < WORSE)
+    tested = used & np.isfinite(p_values) & (np.arange(bins) != reference)
+    p_corrected = corrected(p_values, tested, correction)
+    kept = used & ~(p_corrected < WORSE)
     c, ell = groups.clustering[kept].mean(1), groups.path_length[kept].mean(1)
     return Region(
         clustering=(float(c.min()), float(c.max())),
@@ -173,13 +183,19 @@ def compare(
         wirings=wirings,
         used=used,
         p_values=p_values,
+        p_corrected=p_corrected,
         kept=kept,
         reference=reference,
     )
 
 
 def bootstrap(
-    groups: Groups, per_wiring: Moments, reference: int | None, resamples: int, seed: int
+    groups: Groups,
+    per_wiring: Moments,
+    reference: int | None,
+    resamples: int,
+    seed: int,
+    correction: Correction = "none",
 ) -> np.ndarray:
     """Draw the wirings again, with replacement, and find the rectangle each time.
 
@@ -196,7 +212,7 @@ def bootstrap(
         weight = np.bincount(drawn, minlength=wirings).astype(np.float64)
         if reference is not None:
             weight[reference] = max(weight[reference], 1.0)
-        region = compare(groups, per_wiring, weight, reference)
+        region = compare(groups, per_wiring, weight, reference, correction)
         if region is not None:
             ends.append((*region.clustering, *region.path_length))
     return np.array(ends).reshape(-1, 4)
@@ -252,18 +268,65 @@ def fit_quadratic(x: np.ndarray, y: np.ndarray) -> Quadratic | None:
     )
 
 
-def _halves(seeds: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of disjoint halves of floor(seeds / 2) seeds: all of them, or 200 fixed ones."""
-    half = seeds // 2
+def splits(seeds: int, size: int, most: int = _SAMPLED_SPLITS) -> list[tuple[np.ndarray, ...]]:
+    """Pairs of disjoint sets of ``size`` of the seeds: all of them, or fixed ones beyond 8 seeds.
+
+    ``most`` bounds the number of fixed ones.
+    """
     if seeds > _ALL_SPLITS_UP_TO:
-        orders = [permutation(seeds, "halves", seeds, i) for i in range(_SAMPLED_SPLITS)]
-        return [(order[:half], order[half : 2 * half]) for order in orders]
+        orders = [permutation(seeds, "halves", seeds, i) for i in range(most)]
+        return [(order[:size], order[size : 2 * size]) for order in orders]
     return [
         (np.array(one), np.array(other))
-        for one in itertools.combinations(range(seeds), half)
-        for other in itertools.combinations(sorted(set(range(seeds)) - set(one)), half)
+        for one in itertools.combinations(range(seeds), size)
+        for other in itertools.combinations(sorted(set(range(seeds)) - set(one)), size)
         if one < other
     ]
+
+
+def spearman_brown(r: float, factor: float) -> float:
+    """Reliability of a mean over ``factor`` times as many seeds: f r / (1 + (f - 1) r).
+
+    Source: Spearman, Brown, British Journal of Psychology 3, 1910.
+    """
+    return float(factor * r / (1 + (factor - 1) * r))
+
+
+def split_correlation(errors: np.ndarray, size: int) -> tuple[float, float] | None:
+    """Correlate the rows' means over ``size`` seeds with those over ``size`` other seeds.
+
+    Args:
+        errors: float64 [rows, seeds], NaN where a row lacks a seed. A row takes part in a split
+            when it has a seed on each side.
+        size: seeds on each side.
+
+    Returns:
+        The mean correlation over splits, and the mean number of seeds that a row has on a side;
+        None where no split can be compared.
+
+    Cost: O(rows x splits).
+    """
+    have = ~np.isnan(errors)
+    filled = np.where(have, errors, 0.0)
+    correlations, sizes = [], []
+    for sides in splits(errors.shape[1], size):
+        counts = [have[:, side].sum(1) for side in sides]
+        both = (counts[0] > 0) & (counts[1] > 0)
+        sums = [filled[:, side].sum(1) for side in sides]
+        one, other = (s[both] / c[both] for s, c in zip(sums, counts, strict=True))
+        r = pearson(one, other)
+        if r is not None:
+            correlations.append(r)
+            sizes.append((counts[0][both].mean() + counts[1][both].mean()) / 2)
+    if not correlations:
+        return None
+    return float(np.mean(correlations)), float(np.mean(sizes))
+
+
+def seeds_each(errors: np.ndarray) -> float:
+    """Mean number of seeds of the rows of ``errors`` [rows, seeds] that have any."""
+    have = ~np.isnan(errors)
+    return float(have.sum(1)[have.any(1)].mean())
 
 
 def split_half_reliability(errors: np.ndarray) -> float | None:
@@ -286,23 +349,11 @@ def split_half_reliability(errors: np.ndarray) -> float | None:
     """
     if errors.shape[1] < 2:
         return None
-    have = ~np.isnan(errors)
-    filled = np.where(have, errors, 0.0)
-    correlations, sizes = [], []
-    for halves in _halves(errors.shape[1]):
-        counts = [have[:, half].sum(1) for half in halves]
-        both = (counts[0] > 0) & (counts[1] > 0)
-        sums = [filled[:, half].sum(1) for half in halves]
-        one, other = (s[both] / c[both] for s, c in zip(sums, counts, strict=True))
-        r = pearson(one, other)
-        if r is not None:
-            correlations.append(r)
-            sizes.append((counts[0][both].mean() + counts[1][both].mean()) / 2)
-    if not correlations:
+    halves = split_correlation(errors, errors.shape[1] // 2)
+    if halves is None:
         return None
-    r = max(float(np.mean(correlations)), 0.0)
-    factor = have.sum(1)[have.any(1)].mean() / float(np.mean(sizes))
-    return float(factor * r / (1 + (factor - 1) * r))
+    r, size = halves
+    return spearman_brown(max(r, 0.0), seeds_each(errors) / size)
 
 
 def _picks(seeds: int) -> list[np.ndarray]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from wireloom.analysis.statistics import WORSE
 
 if TYPE_CHECKING:
-    from wireloom.analysis.spot import Bin, Range, SweetSpot
+    from wireloom.analysis.parts import Bin, Range
+    from wireloom.analysis.spot import SweetSpot
 
 _ENOUGH = 10  # wirings: a parabola through fewer fits well by chance
+_NAMED = 3  # wirings that lost rows, named in one sentence
+_CORRECTIONS = {"holm": "Holm", "fdr": "Benjamini and Hochberg"}
 
 
 def in_words(found: SweetSpot) -> list[str]:
@@ -28,6 +32,7 @@ def in_words(found: SweetSpot) -> list[str]:
     return [
         *_dense_wins(found),
         _region(found),
+        *_correction(found),
         _gain(found),
         _reliability(found),
         *_uncertainty(found),
@@ -54,16 +59,40 @@ def _region(found: SweetSpot) -> str:
     best = found.reference == found.best.wiring
     than = "the best" if best else f"wiring {found.reference}"
     where = f"clustering C {_span(found.clustering)} and path length L {_span(found.path_length)}"
+    level = f"p < {WORSE:g}"
+    if found.correction != "none":
+        level += (
+            f", corrected for {found.corrected.tested} tests by {_CORRECTIONS[found.correction]}"
+        )
     if kept == total:
         return (
             f"No region stands out: none of the {total} {what} is clearly worse than {than} "
-            f"(p < {WORSE:g})."
+            f"({level})."
         )
     who = "The best wirings" if best else "The wirings kept"
     return (
-        f"{who} have {where}: {kept} of {total} {what} are not clearly worse than {than} "
-        f"(p < {WORSE:g})."
+        f"{who} have {where}: {kept} of {total} {what} are not clearly worse than {than} ({level})."
     )
+
+
+def _correction(found: SweetSpot) -> list[str]:
+    """What a correction for the number of tests does to the region: it can only grow."""
+    plain = sum(b.p_value is None or b.p_value >= WORSE for b in found.bins)
+    under, what = found.corrected, "bins" if found.by == "bin" else "wirings"
+    if under.kept == plain:
+        return []
+    if found.correction != "none":
+        return [
+            f"Without the correction {plain} {what} are kept: the region is the larger for it, "
+            "because a correction asks for more proof that one is worse, not because more are "
+            "known to be good."
+        ]
+    where = f"C {_span(under.clustering)} and L {_span(under.path_length)}"
+    return [
+        f"This makes no allowance for {under.tested} tests at once; with {_CORRECTIONS['holm']}'s "
+        f"correction {under.kept} {what} are kept, with {where}: more, because it asks for more "
+        "proof that one is worse."
+    ]
 
 
 def _gain(found: SweetSpot) -> str:
@@ -167,14 +196,43 @@ def _losses(found: SweetSpot) -> list[str]:
     if found.best_wiring.ties:
         count = len(found.best_wiring.ties)
         said.append(f"{count} more wiring{'s tie' if count > 1 else ' ties'} for the lowest mean.")
+    if found.epoch is not None:
+        said.append(
+            f"The table holds learning curves, of which the last epoch, {found.epoch:g}, alone was "
+            "read."
+        )
     if found.left_out:
-        said.append(f"Rows left out for missing or infinite values: {found.left_out}.")
+        why = "missing or infinite values"
+        if found.epoch is not None:
+            why += " or a run that ended early"
+        said.append(f"Rows left out for {why}: {found.left_out} ({_whose(found.left_out_of)}).")
+    if found.lost:
+        said.append(
+            f"Wirings of which no row is left, so that the map says nothing of them: "
+            f"{_listed(found.lost)}."
+        )
     if found.outside:
         said.append(
             f"Wirings off the grid, absent from the bins: {found.outside}; `longest` makes the "
             "grid reach further in L."
         )
     return said
+
+
+def _whose(left_out_of: tuple[tuple[Hashable, int], ...]) -> str:
+    """Name the wirings that lost most rows, and count the others."""
+    most = sorted(left_out_of, key=lambda pair: -pair[1])
+    said = [f"{n} of {'no wiring' if i is None else f'wiring {i}'}" for i, n in most[:_NAMED]]
+    others = most[_NAMED:]
+    if others:
+        more = "1 more wiring" if len(others) == 1 else f"{len(others)} more wirings"
+        said.append(f"{sum(n for _, n in others)} of {more}")
+    return ", ".join(said)
+
+
+def _listed(ids: tuple[Hashable, ...]) -> str:
+    said = ", ".join(map(str, ids[:_NAMED]))
+    return said if len(ids) <= _NAMED else f"{said} and {len(ids) - _NAMED} more"
 
 
 def _rests_on_few(kept: list[Bin]) -> bool:

@@ -172,7 +172,7 @@ def _wiring(*, family: str, nodes: int, degree: float, rewire: float, seed: int)
     if family == "ring":
         if not degree.is_integer():
             raise InvalidValue(f"`--degree` of a ring must be a whole number; got {degree}")
-        return ring(nodes=nodes, neighbours=int(degree))
+        return ring(nodes=nodes, degree=int(degree))
     if family == "complete":
         return complete(nodes=nodes)
     return ws_flex(nodes=nodes, degree=degree, rewire=rewire, seed=seed)

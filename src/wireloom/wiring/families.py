@@ -1,14 +1,21 @@
-"""Families of wirings: each function draws one."""
+"""Families of wirings: each function draws one.
+
+All are seeded by the stream of Python's ``random.Random(seed)`` and give connected wirings: a draw
+that falls apart is drawn again from the same stream.
+"""
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
-from wireloom.base import InvalidValue, is_whole
+from wireloom.base import InvalidValue, is_whole, nearest
 from wireloom.native import _native
 from wireloom.wiring.value import MOST_NODES, FlexOrigin, Wiring
 
 TRIES = 100
+VARIANTS = ("published", "text")
 
 
 def check_nodes(family: str, nodes: int, least: int) -> None:
@@ -32,19 +39,56 @@ def _is_real(value: object) -> bool:
     return is_whole(value) or isinstance(value, float | np.floating)
 
 
-def ws_flex(*, nodes: int, degree: float, rewire: float, seed: int = 0) -> Wiring:
+def _check_degree(family: str, degree: float, nodes: int, least: float = 2) -> None:
+    if not (_is_real(degree) and least <= degree <= nodes - 1):
+        raise InvalidValue(
+            f"`degree` of {family} must be in [{least:g}, {nodes - 1}]; "
+            f"got {degree!r} (nodes={nodes})"
+        )
+
+
+def _check_rewire(family: str, rewire: float) -> None:
+    if not (_is_real(rewire) and 0 <= rewire <= 1):
+        raise InvalidValue(f"`rewire` of {family} must be in [0, 1]; got {rewire!r}")
+
+
+def _check_directed(family: str, directed: bool) -> None:
+    if not isinstance(directed, bool):
+        raise InvalidValue(f"`directed` of {family} must be True or False; got {directed!r}")
+
+
+def _draw(
+    family: str, given: str, nodes: int, amount: int, rewire: float, seed: int, advice: str
+) -> np.ndarray:
+    """Edges of one connected draw; ``given`` are the user's parameters, for the message."""
+    edges = _native.draw(family, int(nodes), int(amount), float(rewire), int(seed), TRIES)
+    if edges is None:
+        raise InvalidValue(f"{given} was disconnected in {TRIES} draws; {advice} connects it")
+    return edges
+
+
+def ws_flex(
+    *,
+    nodes: int,
+    degree: float,
+    rewire: float,
+    seed: int = 0,
+    variant: Literal["published", "text"] = "published",
+) -> Wiring:
     """A flexible Watts-Strogatz graph: any real average degree, rewired edge by edge.
 
     round(nodes * degree / 2) edges join each node to its next ones on a ring, the first nodes
     having one more where the number does not divide. Then, node by node and by rising distance,
     each edge (u, v) becomes (u, w) with probability ``rewire``, w uniform among the nodes that u is
-    not joined to. A disconnected graph is drawn again, from the same stream of numbers.
+    not joined to.
 
     Args:
         nodes: n, at least 3.
         degree: k, the average degree, a real number in [2, nodes - 1].
         rewire: p, in [0, 1].
-        seed: at least 0; the stream is that of Python's ``random.Random(seed)``.
+        seed: at least 0.
+        variant: "published", as the paper's graphs were drawn; "text", as its text says: the
+            number of edges rounded down, and a random set of nodes having one more.
 
     Raises:
         InvalidValue: for a parameter out of range, or when 100 draws were all disconnected.
@@ -57,45 +101,227 @@ def ws_flex(*, nodes: int, degree: float, rewire: float, seed: int = 0) -> Wirin
         (304, 2)
     """
     check_nodes("ws_flex", nodes, 3)
-    if not (_is_real(degree) and 2 <= degree <= nodes - 1):
-        raise InvalidValue(
-            f"`degree` of ws_flex must be in [2, {nodes - 1}]; got {degree!r} (nodes={nodes})"
-        )
-    if not (_is_real(rewire) and 0 <= rewire <= 1):
-        raise InvalidValue(f"`rewire` of ws_flex must be in [0, 1]; got {rewire!r}")
+    _check_degree("ws_flex", degree, nodes)
+    _check_rewire("ws_flex", rewire)
     check_seed("ws_flex", seed)
-    count = round(float(degree) * int(nodes) / 2)
-    edges = _native.ws_flex(int(nodes), count, float(rewire), int(seed), TRIES)
-    if edges is None:
+    if variant not in VARIANTS:
         raise InvalidValue(
-            f"ws_flex(nodes={nodes}, degree={degree}, rewire={rewire}, seed={seed}) was "
-            f"disconnected in {TRIES} draws; a higher `degree` or a lower `rewire` connects it"
+            f"`variant` of ws_flex must be published or text; got {variant!r}"
+            f"{nearest(str(variant), VARIANTS)}"
         )
-    origin = FlexOrigin(degree=float(degree), rewire=float(rewire), seed=int(seed))
+    half = float(degree) * int(nodes) / 2
+    published = variant == "published"
+    edges = _draw(
+        "ws_flex" if published else "ws_flex_text",
+        f"ws_flex(nodes={nodes}, degree={degree}, rewire={rewire}, seed={seed})",
+        nodes,
+        round(half) if published else int(half),
+        rewire,
+        seed,
+        "a higher `degree` or a lower `rewire`",
+    )
+    origin = FlexOrigin(float(degree), float(rewire), int(seed), variant)
     return Wiring._of(int(nodes), edges, False, origin)
 
 
-def ring(*, nodes: int, neighbours: int = 2) -> Wiring:
-    """A ring lattice: each node joined to its ``neighbours`` nearest, an even number.
+def watts_strogatz(*, nodes: int, degree: int, rewire: float, seed: int = 0) -> Wiring:
+    """A Watts-Strogatz graph: a ring lattice whose edges are rewired, the shortest first.
+
+    The same graph that networkx's ``connected_watts_strogatz_graph`` gives with the same
+    arguments.
+
+    Args:
+        nodes: n, at least 3.
+        degree: an even number in [2, nodes - 1].
+        rewire: p, in [0, 1].
+        seed: at least 0.
 
     Raises:
-        InvalidValue: unless nodes >= 3 and neighbours is even, from 2 to nodes - 1.
+        InvalidValue: for a parameter out of range, or when 100 draws were all disconnected.
+
+    Cost: O(edges). Source: Watts and Strogatz 1998.
+    """
+    family = "watts_strogatz"
+    check_nodes(family, nodes, 3)
+    _check_even(family, degree, nodes)
+    _check_rewire(family, rewire)
+    check_seed(family, seed)
+    given = f"{family}(nodes={nodes}, degree={degree}, rewire={rewire}, seed={seed})"
+    advice = "a higher `degree` or a lower `rewire`"
+    return Wiring._of(int(nodes), _draw(family, given, nodes, degree, rewire, seed, advice), False)
+
+
+def _check_even(family: str, degree: int, nodes: int) -> None:
+    if not is_whole(degree) or degree % 2 or not 2 <= degree <= nodes - 1:
+        raise InvalidValue(
+            f"`degree` of {family} must be even, in [2, {nodes - 1}]; "
+            f"got {degree!r} (nodes={nodes})"
+        )
+
+
+def erdos_renyi(*, nodes: int, degree: float, seed: int = 0, directed: bool = False) -> Wiring:
+    """An Erdos-Renyi graph G(n, m): round(nodes * degree / 2) edges, all sets of them alike.
+
+    The same graph as networkx's ``gnm_random_graph(nodes, edges, seed=seed, directed=directed)``
+    where that is connected.
+
+    Args:
+        nodes: n, at least 2.
+        degree: average degree (directed: arrows that leave a node), in (0, nodes - 1]. Below
+            log(nodes) few draws are connected.
+        seed: at least 0.
+        directed: draw round(nodes * degree) arrows instead; connected means their undirected form.
+
+    Raises:
+        InvalidValue: for a parameter out of range, or when 100 draws were all disconnected.
+
+    Cost: O(edges log(pairs)) near the complete graph, else O(edges). Source: Erdos and Renyi 1959.
+    """
+    family = "erdos_renyi"
+    check_nodes(family, nodes, 2)
+    _check_degree(
+        family, degree, nodes, 1 if nodes == 2 else 2 * (nodes - 1) / nodes / (1 + directed)
+    )
+    check_seed(family, seed)
+    _check_directed(family, directed)
+    edges = _draw(
+        "erdos_renyi_directed" if directed else family,
+        f"{family}(nodes={nodes}, degree={degree}, seed={seed})",
+        nodes,
+        round(float(degree) * int(nodes) / (1 if directed else 2)),
+        0.0,
+        seed,
+        "a higher `degree`",
+    )
+    return Wiring._of(int(nodes), edges, directed)
+
+
+def barabasi_albert(*, nodes: int, attach: int, seed: int = 0) -> Wiring:
+    """A Barabasi-Albert graph: each new node joins ``attach`` old ones, the well-joined rather.
+
+    It begins as a star of ``attach`` + 1 nodes; each further node joins ``attach`` different nodes,
+    each drawn in proportion to its degree. So there are attach * (nodes - attach) edges.
+
+    Args:
+        nodes: n, at least 2.
+        attach: edges of each new node, from 1 to nodes - 1.
+        seed: at least 0.
+
+    Raises:
+        InvalidValue: for a parameter out of range.
+
+    Cost: O(edges). Source: Barabasi and Albert 1999.
+    """
+    family = "barabasi_albert"
+    check_nodes(family, nodes, 2)
+    if not is_whole(attach) or not 1 <= attach <= nodes - 1:
+        raise InvalidValue(
+            f"`attach` of {family} must be a whole number in [1, {nodes - 1}]; "
+            f"got {attach!r} (nodes={nodes})"
+        )
+    check_seed(family, seed)
+    edges = _native.draw(family, int(nodes), int(attach), 0.0, int(seed), 1)
+    assert edges is not None  # it grows from one piece
+    return Wiring._of(int(nodes), edges, False)
+
+
+def harary(*, nodes: int, degree: float) -> Wiring:
+    """The Harary graph: of round(nodes * degree / 2) edges, the hardest to cut apart.
+
+    The same graph as networkx's ``hnm_harary_graph(nodes, edges)``.
+
+    Raises:
+        InvalidValue: unless nodes >= 3 and degree is in [2, nodes - 1].
+
+    Cost: O(edges). Source: Harary 1962.
+    """
+    check_nodes("harary", nodes, 3)
+    _check_degree("harary", degree, nodes)
+    edges = _native.draw("harary", int(nodes), round(float(degree) * int(nodes) / 2), 0.0, 0, 1)
+    assert edges is not None  # it contains the ring
+    return Wiring._of(int(nodes), edges, False)
+
+
+def expander(*, nodes: int, degree: int, seed: int = 0, directed: bool = False) -> Wiring:
+    """A random regular graph, which is an expander with high probability.
+
+    A lattice whose edges swap ends 20 times over, so that it is forgotten; every node keeps its
+    ``degree`` neighbours (directed: as many arrows in as out).
+
+    Args:
+        nodes: n, at least 3.
+        degree: a whole number in [2, nodes - 1] (directed: from 1); nodes * degree must be even
+            unless directed.
+        seed: at least 0.
+        directed: draw a regular directed graph; connected means its undirected form.
+
+    Raises:
+        InvalidValue: for a parameter out of range, or when 100 draws were all disconnected.
+
+    Cost: O(20 edges). Source: Friedman 2008 (the spectral gap of random regular graphs).
+    """
+    family = "expander"
+    check_nodes(family, nodes, 3)
+    least = 1 if directed else 2
+    if not is_whole(degree) or not least <= degree <= nodes - 1:
+        raise InvalidValue(
+            f"`degree` of {family} must be a whole number in [{least}, {nodes - 1}]; "
+            f"got {degree!r} (nodes={nodes})"
+        )
+    check_seed(family, seed)
+    _check_directed(family, directed)
+    if not directed and nodes * degree % 2:
+        raise InvalidValue(
+            f"`degree` of {family} must be even for an odd number of nodes; "
+            f"got {degree} (nodes={nodes})"
+        )
+    given = f"{family}(nodes={nodes}, degree={degree}, seed={seed})"
+    name = "expander_directed" if directed else family
+    edges = _draw(name, given, nodes, degree, 0.0, seed, "a higher `degree`")
+    return Wiring._of(int(nodes), edges, directed)
+
+
+def ring(*, nodes: int, degree: float = 2, directed: bool = False) -> Wiring:
+    """A ring lattice: each node joined to its nearest ones, the graph that `ws_flex` starts from.
+
+    Args:
+        nodes: n, at least 3.
+        degree: an even number joins every node to its ``degree`` nearest; any other real average
+            degree in [2, nodes - 1] gives the first nodes one more edge.
+        directed: each node sends to its ``degree`` next ones instead, a whole number from 1.
+
+    Raises:
+        InvalidValue: for a parameter out of range.
+
+    Cost: O(edges).
     """
     check_nodes("ring", nodes, 3)
-    if not is_whole(neighbours) or neighbours % 2 or not 2 <= neighbours <= nodes - 1:
+    _check_directed("ring", directed)
+    if not directed:
+        _check_degree("ring", degree, nodes)
+        count = round(float(degree) * int(nodes) / 2)
+        edges = _native.draw("ws_flex", int(nodes), count, 0.0, 0, 1)
+        assert edges is not None
+        return Wiring._of(int(nodes), edges, False)
+    if not is_whole(degree) or not 1 <= degree <= nodes - 1:
         raise InvalidValue(
-            f"`neighbours` of ring must be even, in [2, {nodes - 1}]; got {neighbours!r}"
+            f"`degree` of a directed ring must be a whole number in [1, {nodes - 1}]; "
+            f"got {degree!r} (nodes={nodes})"
         )
-    start = np.repeat(np.arange(nodes), neighbours // 2)
-    step = np.tile(np.arange(1, neighbours // 2 + 1), nodes)
-    return Wiring.from_edges(nodes, np.stack([start, (start + step) % nodes], axis=1))
+    start = np.repeat(np.arange(nodes), int(degree))
+    step = np.tile(np.arange(1, int(degree) + 1), nodes)
+    return Wiring.from_edges(
+        nodes, np.stack([start, (start + step) % nodes], axis=1), directed=True
+    )
 
 
-def complete(*, nodes: int) -> Wiring:
+def complete(*, nodes: int, directed: bool = False) -> Wiring:
     """Every node joined to every other: the ordinary dense layer, C = L = 1.
 
     Raises:
         InvalidValue: unless nodes >= 2.
     """
     check_nodes("complete", nodes, 2)
-    return Wiring._of(int(nodes), np.argwhere(np.triu(np.ones((nodes, nodes), bool), 1)), False)
+    _check_directed("complete", directed)
+    pairs = ~np.eye(nodes, dtype=bool) if directed else np.triu(np.ones((nodes, nodes), bool), 1)
+    return Wiring._of(int(nodes), np.argwhere(pairs), directed)

@@ -1,58 +1,306 @@
-"""Measures of many wirings at once."""
+"""Measures of wirings: the built-in ones, those that users add, and many wirings at once."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 
-from wireloom.base import InvalidValue, is_whole
+from wireloom.base import InvalidValue, is_whole, nearest
 from wireloom.native import _native
 from wireloom.wiring.value import Wiring
 
+MeasureFunction = Callable[[Sequence[Wiring]], np.ndarray]
 
-def _undirected(wiring: Wiring) -> np.ndarray:
-    """Edges of the undirected form: int32 [m, 2]."""
-    if not wiring.directed:
-        return wiring.edges
-    return np.unique(np.sort(wiring.edges, axis=1), axis=0)
+LARGEST_DENSE = 1024  # nodes up to which all eigenvalues are computed
+ORDERS = 8  # of the nodes, in which communities are looked for
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number that each wiring has."""
+
+    name: str
+    """What users call it."""
+    of: MeasureFunction
+    """Wirings in, float64 [wirings] out."""
+    label: str
+    """For an axis."""
+    logarithmic: bool = False
+    """Whether distances on the plane are of its logarithm."""
+
+
+_MEASURES: dict[str, Measure] = {}
+
+
+def register_measure(
+    name: str, function: MeasureFunction, *, label: str = "", logarithmic: bool = False
+) -> None:
+    """Add a measure: `measure` and the plane take it by its name from then on.
+
+    Args:
+        name: a Python identifier that no measure bears yet.
+        function: takes a sequence of g wirings and returns g finite numbers.
+        label: of an axis; the name by default.
+        logarithmic: whether the plane spreads wirings evenly in its logarithm (positive only).
+
+    Raises:
+        InvalidValue: for a name that is taken or is no identifier.
+
+    Example:
+        >>> register_measure("edges_", lambda wirings: [len(w.edges) for w in wirings])
+        >>> measure([Wiring.from_edges(3, [(0, 1), (1, 2)])], "edges_")
+        array([2.])
+    """
+    if not isinstance(name, str) or not name.isidentifier():
+        raise InvalidValue(f"`name` of a measure must be an identifier; got {name!r}")
+    if name in _MEASURES:
+        raise InvalidValue(f"`name` of a measure must be new; got {name!r}, which is one already")
+    if not callable(function):
+        raise InvalidValue(f"`function` of a measure must be callable; got {function!r}")
+    _MEASURES[name] = Measure(name, function, label or name, logarithmic)
+
+
+def measure_named(name: str) -> Measure:
+    """The measure of that name.
+
+    Raises:
+        InvalidValue: if there is none; the message names the nearest.
+    """
+    if name not in _MEASURES:
+        raise InvalidValue(
+            f"there is no measure {name!r}{nearest(str(name), _MEASURES)}; "
+            f"there are {', '.join(_MEASURES)}"
+        )
+    return _MEASURES[name]
+
+
+@overload
+def measure(wirings: Sequence[Wiring]) -> tuple[np.ndarray, np.ndarray]: ...
+@overload
+def measure(wirings: Sequence[Wiring], *, threads: int | None) -> tuple[np.ndarray, np.ndarray]: ...
+@overload
+def measure(wirings: Sequence[Wiring], names: str) -> np.ndarray: ...
+@overload
+def measure(wirings: Sequence[Wiring], names: Sequence[str]) -> tuple[np.ndarray, ...]: ...
 
 
 def measure(
-    wirings: Sequence[Wiring], *, threads: int | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Clustering coefficient C and average path length L of each wiring.
+    wirings: Sequence[Wiring],
+    names: str | Sequence[str] | None = None,
+    *,
+    threads: int | None = None,
+) -> np.ndarray | tuple[np.ndarray, ...]:
+    """Measures of each wiring: clustering coefficient C and average path length L, or others.
 
-    C is the mean over nodes of the local clustering coefficient, L the mean shortest path length
-    over node pairs, both unweighted and of the undirected form, as networkx's
-    average_clustering and average_shortest_path_length give them.
+    Unweighted, without self-loops; of the undirected form but for the directed ones:
+
+    - ``clustering``: C, the mean over nodes of the local clustering coefficient.
+    - ``path_length``: L, the mean over node pairs of the shortest path length.
+    - ``directed_clustering``, ``directed_path_length``: of the arrows as they are (Fagiolo 2007);
+      a pair of nodes without a path adds 0 to the mean.
+    - ``density``: share of a layer's blocks that exist, self-loops included.
+    - ``degree_spread``: standard deviation of the degrees.
+    - ``global_efficiency``: mean over node pairs of 1 / shortest path length.
+    - ``modularity``: of the best partition into communities that was found (Blondel et al. 2008);
+      a lower bound on the greatest there is.
+    - ``spectral_gap``: second-smallest eigenvalue of the normalised Laplacian; 0 when the wiring
+      falls apart.
+    - ``betweenness_spread``: standard deviation of the nodes' betweenness centralities.
+    - and those that were added by `register_measure`.
 
     Args:
         wirings: g wirings, of any sizes.
-        threads: how many to use; all cores by default.
+        names: one name, or several; C and L by default.
+        threads: how many to use for C and L; all cores by default.
 
     Returns:
-        C and L: float64 [g] each.
+        float64 [g] for one name; a tuple of them for several, or by default.
 
     Raises:
-        InvalidValue: if a wiring is disconnected, for then L has no value.
+        InvalidValue: for an unknown name; for C, L or betweenness of a disconnected wiring.
 
-    Cost: O(n m / 64) each: about 8 microseconds for 64 nodes. Source: You et al. 2020, section 3.1.
+    Cost: C, L and efficiency O(n m / 64), a few microseconds for 64 nodes; betweenness O(n m);
+    the spectral gap O(n^3) up to 1024 nodes and O(m) a step beyond; modularity O(m) a sweep.
+
+    Source: You et al. 2020, section 3.1; each measure as networkx defines it.
+
+    Example:
+        >>> ring = Wiring.from_edges(6, [(i, (i + 1) % 6) for i in range(6)])
+        >>> measure([ring], ("path_length", "degree_spread"))
+        (array([1.8]), array([0.]))
     """
     if threads is not None and not (is_whole(threads) and threads >= 1):
         raise InvalidValue(f"`threads` of measure must be a whole number from 1; got {threads!r}")
+    if isinstance(wirings, Wiring):
+        wirings = [wirings]
+    if names is None:
+        return _connected(wirings, threads)[:2]
+    if isinstance(names, str):
+        return _checked(measure_named(names), wirings)
+    asked = [measure_named(name) for name in names]
+    if not {"clustering", "path_length"} <= {m.name for m in asked}:
+        return tuple(_checked(m, wirings) for m in asked)
+    both = dict(zip(("clustering", "path_length"), _connected(wirings, threads), strict=False))
+    return tuple(both[m.name] if m.name in both else _checked(m, wirings) for m in asked)
+
+
+def _checked(asked: Measure, wirings: Sequence[Wiring]) -> np.ndarray:
     if not wirings:
-        return np.empty(0), np.empty(0)
-    clustering, path_length = _native.measure(
-        np.array([w.nodes for w in wirings], dtype=np.int32),
-        [_undirected(w) for w in wirings],
-        threads or os.cpu_count() or 1,
-    )
-    apart = np.flatnonzero(path_length < 0)
-    if len(apart):
+        return np.empty(0)
+    try:
+        values = np.asarray(asked.of(wirings), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InvalidValue):
+            raise
+        raise InvalidValue(f"measure {asked.name!r} must return numbers; {error}") from error
+    if values.shape != (len(wirings),) or not np.isfinite(values).all():
         raise InvalidValue(
-            f"the average path length needs a connected wiring; number {apart[0]} of the given, "
-            f"{wirings[apart[0]]!r}, is not"
+            f"measure {asked.name!r} must return a finite number for each of {len(wirings)} "
+            f"wirings; got {list(values.shape)}, {int((~np.isfinite(values)).sum())} not finite"
+        )
+    return values
+
+
+# ---- what the compiled module gives ------------------------------------------------------------
+
+
+def _flat(edges: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Where each list starts, int64 [g + 1], and all of them in a row, int32 [sum, 2]."""
+    start = np.zeros(len(edges) + 1, dtype=np.int64)
+    np.cumsum([len(e) for e in edges], out=start[1:])
+    return start, np.concatenate(edges) if len(edges) > 1 else edges[0]
+
+
+def _undirected_edges(wiring: Wiring) -> np.ndarray:
+    return wiring.undirected()._edges if wiring._directed else wiring._edges
+
+
+def _arrows(wiring: Wiring) -> np.ndarray:
+    edges = wiring.edges
+    return edges if wiring.directed else np.concatenate([edges, edges[:, ::-1]])
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1
+
+
+def _native_measures(
+    wirings: Sequence[Wiring], *, directed: bool = False, threads: int | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Clustering, path length, efficiency: float64 [g] each; pairs without a path: int64 [g]."""
+    if not wirings:
+        return np.empty(0), np.empty(0), np.empty(0), np.empty(0, np.int64)
+    start, ends = _flat([_arrows(w) if directed else _undirected_edges(w) for w in wirings])
+    nodes = np.array([w._nodes for w in wirings], dtype=np.int32)
+    return _native.measure(nodes, start, ends, directed, threads or _cores())
+
+
+def _connected(
+    wirings: Sequence[Wiring], threads: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    clustering, path_length, _, apart = _native_measures(wirings, threads=threads)
+    if apart.any():
+        i = int(np.flatnonzero(apart)[0])
+        raise InvalidValue(
+            f"the average path length needs a connected wiring; number {i} of the given, "
+            f"{wirings[i]!r}, is not"
         )
     return clustering, path_length
+
+
+def _directed_clustering(wirings: Sequence[Wiring]) -> np.ndarray:
+    """Mean over nodes of triangles through it over those that its arrows could form."""
+    return np.array([_fagiolo(w.adjacency().T.astype(np.float64)).mean() for w in wirings])
+
+
+def _fagiolo(arrows: np.ndarray) -> np.ndarray:
+    both = arrows + arrows.T
+    closed = np.einsum("ij,jk,ki->i", both, both, both, optimize=True)
+    degree, mutual = both.sum(1), (arrows * arrows.T).sum(1)
+    open_ = 2 * (degree * (degree - 1) - 2 * mutual)
+    return np.divide(closed, open_, out=np.zeros_like(closed), where=open_ > 0)
+
+
+def _directed_path_length(wirings: Sequence[Wiring]) -> np.ndarray:
+    return _native_measures(wirings, directed=True)[1]
+
+
+def _global_efficiency(wirings: Sequence[Wiring]) -> np.ndarray:
+    return _native_measures(wirings)[2]
+
+
+def _graphs(wirings: Sequence[Wiring]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return (
+        np.array([w.nodes for w in wirings], dtype=np.int32),
+        *_flat([_undirected_edges(w) for w in wirings]),
+    )
+
+
+def _betweenness_spread(wirings: Sequence[Wiring]) -> np.ndarray:
+    _connected(wirings)
+    each = _native.betweenness(*_graphs(wirings), _cores())
+    ends = np.cumsum([w.nodes for w in wirings])[:-1]
+    return np.array([part.std() for part in np.split(each, ends)])
+
+
+def communities(wirings: Sequence[Wiring]) -> tuple[list[np.ndarray], np.ndarray]:
+    """The best partition found of each wiring, and its modularity.
+
+    Returns:
+        Community of each node, int32 [nodes] for each wiring; modularities, float64 [g].
+    """
+    labels, modularity = _native.communities(*_graphs(wirings), ORDERS, _cores())
+    return np.split(labels, np.cumsum([w.nodes for w in wirings])[:-1]), modularity
+
+
+def _degree_spread(wirings: Sequence[Wiring]) -> np.ndarray:
+    return np.array([w.undirected().degrees.std() for w in wirings])
+
+
+def _spectral_gap(wirings: Sequence[Wiring]) -> np.ndarray:
+    gaps = np.empty(len(wirings))
+    for i, wiring in enumerate(w.undirected() for w in wirings):
+        degree = wiring.degrees
+        if wiring.nodes < 2 or (degree == 0).any():
+            gaps[i] = 0.0
+        elif wiring.nodes <= LARGEST_DENSE:
+            scale = 1 / np.sqrt(degree)
+            laplacian = np.eye(wiring.nodes) - wiring.adjacency() * np.outer(scale, scale)
+            gaps[i] = max(np.linalg.eigvalsh(laplacian)[1], 0.0)
+        else:
+            gaps[i] = _sparse_gap(wiring)
+    return gaps
+
+
+def _sparse_gap(wiring: Wiring) -> float:
+    """By Lanczos iteration on the normalised adjacency, from a start that never changes."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.linalg import eigsh
+
+    from wireloom.base.streams import uniform
+
+    u, v = wiring.edges.T
+    root = np.sqrt(wiring.degrees)
+    half = coo_array((1 / (root[u] * root[v]), (u, v)), (wiring.nodes,) * 2).tocsr()
+    start = uniform(wiring.nodes, "spectral gap", 0)
+    values = eigsh(half + half.T, k=2, which="LA", v0=start, return_eigenvectors=False)
+    return max(1.0 - float(values.min()), 0.0)
+
+
+for _measure in (
+    Measure("clustering", lambda w: _connected(w)[0], "clustering coefficient C"),
+    Measure("path_length", lambda w: _connected(w)[1], "average path length L", True),
+    Measure("directed_clustering", _directed_clustering, "directed clustering coefficient"),
+    Measure("directed_path_length", _directed_path_length, "directed path length", True),
+    Measure("density", lambda w: np.array([x.density for x in w]), "density", True),
+    Measure("degree_spread", _degree_spread, "degree spread"),
+    Measure("global_efficiency", _global_efficiency, "global efficiency"),
+    Measure("modularity", lambda w: communities(w)[1], "modularity"),
+    Measure("spectral_gap", _spectral_gap, "spectral gap"),
+    Measure("betweenness_spread", _betweenness_spread, "betweenness spread"),
+):
+    _MEASURES[_measure.name] = _measure

@@ -30,11 +30,13 @@ class FlexOrigin:
     degree: average degree asked for, a real number in [2, nodes - 1].
     rewire: probability in [0, 1] that an edge of the ring is rewired.
     seed: seed of the draw, >= 0.
+    variant: "published" or "text".
     """
 
     degree: float
     rewire: float
     seed: int
+    variant: str = "published"
 
     def __post_init__(self) -> None:
         reals = all(isinstance(x, float) or is_whole(x) for x in (self.degree, self.rewire))
@@ -42,14 +44,19 @@ class FlexOrigin:
             raise InvalidValue(
                 f"the parameters of a ws_flex draw must be numbers; got {vars(self)}"
             )
+        if self.variant not in ("published", "text"):
+            raise InvalidValue(
+                f"the variant of a ws_flex draw must be published or text; got {self.variant!r}"
+            )
 
 
 class Wiring:
     """A graph of n nodes, undirected unless said otherwise, without self-loops or double edges.
 
     Two wirings are equal when they have the same nodes, direction and edges, however they were
-    made. Make one by a family (`ws_flex`, `ring`, `complete`), from edges, from networkx, or from
-    a file. Layers join every node to itself as well; those loops are implied and never stored.
+    made. Make one by a family (`ws_flex`, `erdos_renyi`, `ring`, ...), as a `connectome`, from
+    edges, from networkx, or from a file. Layers join every node to itself as well; those loops are
+    implied and never stored.
 
     Example:
         >>> w = Wiring.from_edges(4, [(0, 1), (1, 2), (2, 3)])
@@ -225,6 +232,18 @@ class Wiring:
         """The WS-flex parameters that it was drawn with, if it was."""
         return self._origin
 
+    @property
+    def degrees(self) -> np.ndarray:
+        """Edges at each node, whichever way they go: int64 [n]."""
+        return np.bincount(self._edges.ravel(), minlength=self._nodes)
+
+    def undirected(self) -> Wiring:
+        """The same wiring with every edge going both ways; itself if it is undirected."""
+        if not self._directed:
+            return self
+        pairs = np.unique(np.sort(self._edges, axis=1), axis=0)
+        return Wiring._of(self._nodes, pairs, False)
+
     @cached_property
     def density(self) -> float:
         """Share of a layer's blocks that exist: (2m + n) / n^2, directed (m + n) / n^2."""
@@ -303,7 +322,7 @@ class Wiring:
         o = self._origin
         return (
             f"ws_flex(nodes={self._nodes}, degree={o.degree:.6g}, rewire={o.rewire:.6g}, "
-            f"seed={o.seed})"
+            f"seed={o.seed}{', variant=text' if o.variant == 'text' else ''})"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,0 +1,124 @@
+// The kernels of training, and the choice of their body.
+//
+// They take addresses: their one caller, wireloom.compute.cpu, has checked types, layouts and
+// lengths, and an address costs a tenth of what an exchanged tensor does.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+
+#include <stdexcept>
+#include <string>
+
+#include "bindings.hpp"
+#include "kernels.hpp"
+
+namespace nb = nanobind;
+
+namespace wireloom {
+namespace {
+
+struct Body {
+    const char* name;
+    Products products;
+    Steps steps;
+};
+
+Body choose() {
+    const std::string wish = asked_isa();
+#ifdef WIRELOOM_X86
+    __builtin_cpu_init();
+    const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    if ((wish == "avx512" && !has_avx512) || (wish == "avx2" && !has_avx2))
+        throw std::invalid_argument("WIRELOOM_ISA asks for " + wish + ", which this processor lacks");
+    if (has_avx512 && (wish.empty() || wish == "avx512")) return {"avx512", avx512::products, avx512::steps};
+    if (has_avx2 && wish != "portable") return {"avx2", avx2::products, avx2::steps};
+#else
+    if (!wish.empty() && wish != "portable")
+        throw std::invalid_argument("WIRELOOM_ISA asks for " + wish + ", which this build lacks");
+#endif
+    return {"portable", portable::products, portable::steps};
+}
+
+const Body& body() {
+    static const Body chosen = choose();
+    return chosen;
+}
+
+using Address = uintptr_t;
+
+template <class T>
+T* at(Address address) {
+    return reinterpret_cast<T*>(address);
+}
+
+}  // namespace
+
+void bind_kernels(nb::module_& m) {
+    m.def("body", [] { return std::string(body().name); });
+
+    m.def("product", [](int64_t groups, Address row_start, Address input_start, Address inputs, Address weight_start,
+                        Address weight_first, Address row_stride, Address weights, Address bias, Address x, Address y,
+                        int64_t batch, int threads) {
+        const ProductArgs args{groups, at<int32_t>(row_start), at<int64_t>(input_start), at<int32_t>(inputs),
+                               at<int64_t>(weight_start), at<int64_t>(weight_first), at<int64_t>(row_stride),
+                               at<float>(weights), at<float>(bias), at<float>(x), at<float>(y), batch};
+        nb::gil_scoped_release release;
+        body().products.product(args, threads);
+    });
+    m.def("outer", [](int64_t groups, Address row_start, Address input_start, Address inputs, Address weight_first,
+                      Address dy, Address x, Address gradient, int64_t batch, int threads) {
+        const OuterArgs args{groups, at<int32_t>(row_start), at<int64_t>(input_start), at<int32_t>(inputs),
+                             at<int64_t>(weight_first), at<float>(dy), at<float>(x), at<float>(gradient), batch};
+        nb::gil_scoped_release release;
+        body().products.outer(args, threads);
+    });
+    m.def("norm", [](int64_t features, int64_t batch, Address x, Address scale, Address shift, Address mean,
+                     Address rstd, Address running_mean, Address running_variance, Address y, float momentum,
+                     float epsilon, bool relu, bool training, int threads) {
+        const NormArgs args{features, batch, at<float>(x), at<float>(scale), at<float>(shift), at<float>(mean),
+                            at<float>(rstd), at<float>(running_mean), at<float>(running_variance), at<float>(y),
+                            momentum, epsilon, relu, training};
+        nb::gil_scoped_release release;
+        body().steps.norm(args, threads);
+    });
+    m.def("norm_backward", [](int64_t features, int64_t batch, Address x, Address y, Address dy, Address scale,
+                              Address mean, Address rstd, Address dx, Address dscale, Address dshift, bool relu,
+                              int threads) {
+        const NormBackwardArgs args{features, batch, at<float>(x), at<float>(y), at<float>(dy), at<float>(scale),
+                                    at<float>(mean), at<float>(rstd), at<float>(dx), at<float>(dscale),
+                                    at<float>(dshift), relu};
+        nb::gil_scoped_release release;
+        body().steps.norm_backward(args, threads);
+    });
+    m.def("loss", [](int64_t members, int64_t classes, int64_t batch, Address logits, Address labels, Address losses,
+                     Address wrong, Address gradient, float smoothing, int threads) {
+        const LossArgs args{members, classes, batch, at<float>(logits), at<int64_t>(labels), at<float>(losses),
+                            at<int32_t>(wrong), at<float>(gradient), smoothing};
+        nb::gil_scoped_release release;
+        body().steps.loss(args, threads);
+    });
+    m.def("sgd", [](int64_t members, Address start, Address parameter, Address velocity, Address gradient,
+                    Address rate, Address decay, Address clip, float momentum, bool nesterov, int threads) {
+        const SgdArgs args{{members, at<int64_t>(start)}, at<float>(parameter), at<float>(velocity),
+                           at<float>(gradient), at<float>(rate), at<float>(decay), at<float>(clip), momentum, nesterov};
+        nb::gil_scoped_release release;
+        body().steps.sgd(args, threads);
+    });
+    m.def("adam", [](int64_t members, Address start, Address parameter, Address first, Address second,
+                     Address gradient, Address rate, Address decay, Address clip, float beta1, float beta2,
+                     float epsilon, float correction1, float correction2, bool decoupled, int threads) {
+        const AdamArgs args{{members, at<int64_t>(start)}, at<float>(parameter), at<float>(first), at<float>(second),
+                            at<float>(gradient), at<float>(rate), at<float>(decay), at<float>(clip), beta1, beta2,
+                            epsilon, correction1, correction2, decoupled};
+        nb::gil_scoped_release release;
+        body().steps.adam(args, threads);
+    });
+    m.def("square_norms", [](int64_t members, Address start, Address values, Address sums, int threads) {
+        const Spans spans{members, at<int64_t>(start)};
+        nb::gil_scoped_release release;
+        body().steps.square_norms(spans, at<float>(values), at<double>(sums), threads);
+    });
+}
+
+}  // namespace wireloom
