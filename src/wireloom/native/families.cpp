@@ -47,16 +47,25 @@ constexpr std::array<std::pair<std::string_view, Family>, 9> kNames{{
     {"expander_directed", Family::expander_directed},
 }};
 
-// Moves the end v of the edge (u, v) to a node that u is not joined to; leaves it where u is
-// joined to all others.
+// Moves the end v of the edge (u, v) to a node that u is not joined to. Where u is joined to all
+// others it stays, after the two draws that networkx's loop takes to find that out.
 void rewire_end(BitRows& rows, std::vector<int>& degree, int u, int v, PythonRandom& random) {
-    const int nodes = rows.nodes();
-    int w = static_cast<int>(random.below(nodes));
-    while (w == u || rows.has(u, w)) {
-        w = static_cast<int>(random.below(nodes));
-        if (degree[u] >= nodes - 1) return;
+    const uint32_t nodes = static_cast<uint32_t>(rows.nodes());
+    if (degree[u] >= rows.nodes() - 1) {
+        random.below(nodes), random.below(nodes);
+        return;
     }
-    rows.part(u, v), rows.join(u, w);
+    // One branch a draw: out of range, u itself or joined already, it is drawn again.
+    const int width = std::bit_width(nodes);
+    const uint64_t* row = rows.row(u);
+    uint32_t w;
+    bool taken;
+    do {
+        w = random.bits(width);
+        const uint64_t word = row[w < nodes ? w >> 6 : 0];
+        taken = (w >= nodes) | (w == static_cast<uint32_t>(u)) | (word >> (w & 63) & 1);
+    } while (taken);
+    rows.part(u, v), rows.join(u, static_cast<int>(w));
     --degree[v], ++degree[w];
 }
 

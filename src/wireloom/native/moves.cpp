@@ -1,5 +1,6 @@
 #include "moves.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -45,61 +46,133 @@ double spectral_gap(const BitRows& rows, double* vector) {
     return 1.0 - value;
 }
 
+namespace {
+
+// The mean local clustering coefficient, kept up while edges come and go.
+class Clustering {
+public:
+    explicit Clustering(BitRows& rows) : rows_(rows), share_(rows.nodes(), 0.0) {
+        const int nodes = rows.nodes();
+        for (int u = 0; u < nodes; ++u) {
+            int64_t degree = 0, closed = 0;
+            each_bit(rows.row(u), rows.words(), [&](int v) {
+                ++degree;
+                for (int word = 0; word < rows.words(); ++word)
+                    closed += std::popcount(rows.row(u)[word] & rows.row(v)[word]);
+            });
+            if (degree > 1) share_[u] = 1.0 / (static_cast<double>(degree) * (degree - 1) * nodes);
+            value_ += static_cast<double>(closed) * share_[u];
+        }
+    }
+    double value() const { return value_; }
+    void join(int u, int v) { change(u, v, 2.0), rows_.join(u, v); }
+    void part(int u, int v) { change(u, v, -2.0), rows_.part(u, v); }
+
+private:
+    // Each common neighbour makes a triangle with the edge, which all three nodes count twice.
+    // Degrees are those of the whole graph: every swap gives back what it takes.
+    void change(int u, int v, double by) {
+        for (int word = 0; word < rows_.words(); ++word)
+            for (uint64_t rest = rows_.row(u)[word] & rows_.row(v)[word]; rest; rest &= rest - 1)
+                value_ += by * (share_[u] + share_[v] + share_[word * 64 + std::countr_zero(rest)]);
+    }
+
+    BitRows& rows_;
+    std::vector<double> share_;
+    double value_ = 0.0;
+};
+
+// Every node's neighbours in slots of its own, whose number never changes.
+class Slots {
+public:
+    explicit Slots(const BitRows& rows) : start_(rows.nodes() + 1, 0) {
+        for (int u = 0; u < rows.nodes(); ++u) {
+            each_bit(rows.row(u), rows.words(), [&](int v) { owner_.push_back(u), end_.push_back(v); });
+            start_[u + 1] = static_cast<uint32_t>(end_.size());
+        }
+    }
+    struct Swap {  // of a - b and c - d to a - d and c - b
+        int a, b, c, d;
+    };
+    // Two edges at random, or two that make a triangle if their ends are swapped: without these a
+    // large graph would hardly ever find one.
+    Swap propose(PythonRandom& random) const {
+        const auto any = [&] { return random.below(static_cast<uint32_t>(end_.size())); };
+        const auto neighbour = [&](int u) { return end_[start_[u] + random.below(start_[u + 1] - start_[u])]; };
+        const uint32_t first = any();
+        const int a = owner_[first], b = end_[first];
+        if (random.bits(1)) {
+            const uint32_t second = any();
+            return {a, b, owner_[second], end_[second]};
+        }
+        const int d = neighbour(neighbour(a));
+        return {a, b, neighbour(d), d};
+    }
+    void apply(const Swap& s) {
+        at(s.a, s.b) = s.d, at(s.c, s.d) = s.b;
+        at(s.b, s.a) = s.c, at(s.d, s.c) = s.a;
+    }
+
+private:
+    int& at(int u, int v) { return *std::find(end_.begin() + start_[u], end_.begin() + start_[u + 1], v); }
+
+    std::vector<uint32_t> start_;
+    std::vector<int> owner_, end_;
+};
+
+}  // namespace
+
 Steered steer(BitRows& rows, const Target& target, int64_t swaps, PythonRandom& random, MeasureBody measure) {
     const int nodes = rows.nodes();
-    std::vector<std::pair<int, int>> edges;
-    for (int u = 0; u < nodes; ++u)
-        each_bit(rows.row(u), rows.words(), [&](int v) {
-            if (u < v) edges.emplace_back(u, v);
-        });
+    Slots slots(rows);
     std::vector<double> vector(nodes), trial(nodes);
     for (double& x : vector) x = random.uniform() - 0.5;
 
-    const bool by_paths = !std::isnan(target.clustering) || !std::isnan(target.path_length);
-    const auto distance = [&](const BitRows& graph) {
+    Clustering clustering(rows);
+    const auto distance = [&] {
         double sum = 0.0;
         const auto add = [&](double got, double want, double weight) {
             if (!std::isnan(want)) sum += weight * weight * (got - want) * (got - want);
         };
-        if (by_paths) {
-            const Measures found = measure(graph, false, 1);
-            if (found.apart) return INFINITY;
-            add(found.clustering, target.clustering, target.clustering_weight);
+        add(clustering.value(), target.clustering, target.clustering_weight);
+        if (!std::isnan(target.path_length)) {
+            const Measures found = measure(rows, false, 1);
+            if (found.apart) return HUGE_VAL;
             add(found.path_length, target.path_length, target.path_length_weight);
-        } else if (!graph.connected()) {
-            return INFINITY;
+        } else if (!rows.connected()) {
+            return HUGE_VAL;
         }
         if (!std::isnan(target.spectral_gap)) {
             trial = vector;
-            add(spectral_gap(graph, trial.data()), target.spectral_gap, target.spectral_gap_weight);
+            add(spectral_gap(rows, trial.data()), target.spectral_gap, target.spectral_gap_weight);
         }
-        return static_cast<float>(std::sqrt(sum));
+        return std::sqrt(sum);
     };
 
-    float now = distance(rows);
+    double now = distance();
     vector = trial;
     BitRows best = rows;
     Steered result{now, 0, 0};
-    const uint32_t count = static_cast<uint32_t>(edges.size());
-    // The temperature falls to a thousandth of the first distance; each quarter starts over from
-    // the best graph, cooler.
-    const double start = 0.05 * now;
+    // The temperature falls from a third of what a swap typically changes to a hundredth of that;
+    // what it changes depends on the size of the graph.
+    double typical = 0.0;
     for (; result.tried < swaps && result.distance > target.close_enough; ++result.tried) {
-        const double temperature = start * std::pow(1e-3, static_cast<double>(result.tried) / swaps);
-        auto& [a, b] = edges[random.below(count)];
-        auto& [c, d] = edges[random.below(count)];
-        if (random.below(2)) std::swap(c, d);
+        const Slots::Swap swap = slots.propose(random);
+        const auto [a, b, c, d] = swap;
         if (a == c || b == d || a == d || b == c || rows.has(a, d) || rows.has(c, b)) continue;
-        rows.part(a, b), rows.part(c, d), rows.join(a, d), rows.join(c, b);
-        const float then = distance(rows);
+        clustering.part(a, b), clustering.part(c, d), clustering.join(a, d), clustering.join(c, b);
+        const double then = distance();
+        if (std::isfinite(then) && then != now)
+            typical = typical > 0.0 ? 0.99 * typical + 0.01 * std::abs(then - now) : std::abs(then - now);
+        const double temperature = 0.3 * typical * std::pow(1e-2, static_cast<double>(result.tried) / swaps);
         if (then <= now || (std::isfinite(then) && random.uniform() < std::exp((now - then) / temperature))) {
             now = then;
             vector = trial;
-            std::swap(b, d);
+            slots.apply(swap);
             ++result.swaps;
             if (now < result.distance) result.distance = now, best = rows;
         } else {
-            rows.part(a, d), rows.part(c, b), rows.join(a, b), rows.join(c, d);
+            clustering.part(a, d), clustering.part(c, b), clustering.join(a, b), clustering.join(c, d);
         }
     }
     rows = std::move(best);

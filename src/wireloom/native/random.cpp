@@ -48,9 +48,9 @@ void PythonRandom::refill() {
 }
 
 uint32_t PythonRandom::below(uint32_t limit) {
-    const int bits = std::bit_width(limit);
+    const int width = std::bit_width(limit);
     uint32_t value;
-    do value = next() >> (32 - bits);
+    do value = bits(width);
     while (value >= limit);
     return value;
 }

@@ -15,7 +15,8 @@ public:
         const uint32_t high = next() >> 5, low = next() >> 6;
         return (high * 67108864.0 + low) / 9007199254740992.0;
     }
-    uint32_t below(uint32_t limit);  // choice(range(limit)): rejection on the top bits
+    uint32_t bits(int count) { return next() >> (32 - count); }  // getrandbits(count), count 1 to 32
+    uint32_t below(uint32_t limit);  // choice(range(limit)): bits(bit_width(limit)) until below it
 
 private:
     static constexpr int kWords = 624;

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,39 +11,25 @@ from importlib import resources
 from string import Template
 from typing import Any
 
-from wireloom.base import InvalidValue, nearest
+from wireloom.page.chart import charts_html
 from wireloom.page.drawing import checked_edges
+from wireloom.page.keys import check_keys
+from wireloom.page.markup import text
+from wireloom.page.slices import slices_html
+from wireloom.page.tables import tables_html
 
-_SECTIONS = (
-    "title",
-    "subtitle",
-    "verdict",
-    "error_name",
-    "points",
-    "baseline",
-    "sweet_spot",
-    "slices",
-    "table",
+_NEEDED = ("title", "error_name", "points")
+_MORE = (
+    *("subtitle", "verdict", "baseline", "sweet_spot", "slices", "charts", "tables", "table"),
     "notes",
 )
-_POINT = (
-    "id",
-    "label",
-    "C",
-    "L",
-    "error",
-    "sd",
-    "errors",
-    "width",
-    "macs",
-    "params",
-    "density",
-    "nodes",
-    "edges",
-    "directed",
+_NEEDED_OF_POINT = ("id", "label", "C", "L", "error")
+_MORE_OF_POINT = (
+    *("sd", "errors", "width", "macs", "params", "density", "nodes", "edges", "directed"),
 )
-_NEEDED = {"title", "error_name", "points"}
-_NEEDED_OF_POINT = {"id", "label", "C", "L", "error"}
+
+# The parts of the page's script, in the order in which they need each other.
+_SCRIPTS = ("elements.js", "results.js", "plane.js", "panel.js", "wirings.js", "report.js")
 
 # Every character by which a string could end the script block or start markup, and the two that
 # are line ends to older JavaScript.
@@ -55,25 +40,31 @@ def render(document: Mapping[str, Any]) -> str:
     """Make the report: one HTML page that needs no other file and sends no request.
 
     The page shows the verdict, the (C, L) plane coloured by error with the sweet spot and its
-    uncertainty, the wiring of the chosen point, the slices with their fits, a table of all
-    wirings, the facts and the notes. A content policy in the page allows its own script and style
-    alone, and every string of the document is shown as text.
+    uncertainty, the wiring of the chosen point, the slices with their fits, charts, tables, all
+    wirings in a table, the facts and the notes. A content policy in the page allows its own script
+    and style alone, and every string of the document is shown as text.
 
     Args:
         document: plain values as JSON has them. ``title``, ``error_name`` and ``points`` are
-            needed; ``subtitle``, ``verdict``, ``baseline``, ``sweet_spot``, ``slices``, ``table``
-            and ``notes`` may be absent, None or empty. A point needs ``id``, ``label``, ``C``,
-            ``L`` and ``error`` and may have ``sd``, ``errors``, ``width``, ``macs``, ``params``,
-            ``density``, and ``nodes``, ``edges``, ``directed`` for its picture. A number that is
-            None, NaN or infinite counts as unknown.
+            needed; ``subtitle``, ``verdict``, ``baseline``, ``sweet_spot``, ``slices``,
+            ``charts``, ``tables``, ``table`` (the facts) and ``notes`` may be absent, None or
+            empty. A number that is None, NaN or infinite counts as unknown.
+
+            A point needs ``id``, ``label``, ``C``, ``L`` and ``error`` and may have ``sd``,
+            ``errors``, ``width``, ``macs``, ``params``, ``density``, and ``nodes``, ``edges``,
+            ``directed`` for its picture.
+
+            A chart has ``title``, ``x`` and ``y`` (names of the axes), ``lines`` (each ``label``
+            and ``points`` [[x, y], ...]) and perhaps ``note`` and ``log_x``. A table has
+            ``title``, ``head``, ``rows`` (strings, numbers or None) and perhaps ``note``.
 
     Returns:
         The text of the page; write it as UTF-8. Its size is some 0.4 kB a point plus 1.3 to 3
         bytes an edge.
 
     Raises:
-        InvalidValue: if the document or a point lacks a needed key or has an unknown one, or an
-            edge names a node that is absent.
+        InvalidValue: if the document or a part of it lacks a needed key or has an unknown one, an
+            edge names a node that is absent, or a table's rows differ in length.
         TypeError: if a value is not one that JSON has.
 
     Example:
@@ -82,22 +73,24 @@ def render(document: Mapping[str, Any]) -> str:
         >>> page.startswith("<!doctype html>")
         True
     """
-    _check_keys(document, "the document", _SECTIONS, _NEEDED)
-    points = [_packed(point) for point in document["points"]]
+    check_keys(document, "the document", _NEEDED, _MORE)
     baseline = document.get("baseline")
     data = {
         "error_name": document["error_name"],
-        "points": points,
+        "points": [_packed(point) for point in document["points"]],
         "baseline": _packed(baseline) if baseline else None,
         "sweet_spot": _spot(document.get("sweet_spot")),
-        "slices": document.get("slices") or [],
     }
-    style, script = _part("report.css"), _part("report.js")
+    dense = baseline["error"] if baseline else None
+    style, script = _part("report.css"), "\n".join(map(_part, _SCRIPTS))
     return Template(_part("report.html")).substitute(
-        title=_text(document["title"]),
-        subtitle=_text(document.get("subtitle") or ""),
-        error_name=_text(document["error_name"]),
+        title=text(document["title"]),
+        subtitle=text(document.get("subtitle") or ""),
+        error_name=text(document["error_name"]),
         verdict=_items("p", document.get("verdict")),
+        slices=slices_html(document.get("slices"), document["error_name"], dense),
+        charts=charts_html(document.get("charts")),
+        tables=tables_html(document.get("tables")),
         facts=_rows(document.get("table")),
         notes=_items("li", document.get("notes")),
         data=_json(data),
@@ -108,21 +101,10 @@ def render(document: Mapping[str, Any]) -> str:
     )
 
 
-def _check_keys(
-    mapping: Mapping[str, Any], owner: str, known: Sequence[str], needed: set[str]
-) -> None:
-    for key in mapping:
-        if key not in known:
-            raise InvalidValue(f"{owner} has an unknown key '{key}'{nearest(key, known)}")
-    missing = sorted(needed - set(mapping))
-    if missing:
-        raise InvalidValue(f"{owner} must have {', '.join(missing)}; got {sorted(mapping)}")
-
-
 def _packed(point: Mapping[str, Any]) -> dict[str, Any]:
     """The point with its edges as one short string: a page holds millions of them."""
     name = f"the point '{point.get('id', '?')}'"
-    _check_keys(point, name, _POINT, _NEEDED_OF_POINT)
+    check_keys(point, name, _NEEDED_OF_POINT, _MORE_OF_POINT)
     packed = dict(point)
     edges = packed.pop("edges", None)
     if edges is not None and packed.get("nodes"):
@@ -165,8 +147,8 @@ def _pack(nodes: int, pairs: Iterable[tuple[int, int]], *, directed: bool) -> st
 
 
 def _json(value: Any) -> str:
-    text = json.dumps(_finite(value), allow_nan=False, separators=(",", ":"))
-    return text.translate(_INERT)
+    dumped = json.dumps(_finite(value), allow_nan=False, separators=(",", ":"))
+    return dumped.translate(_INERT)
 
 
 def _finite(value: Any) -> Any:
@@ -180,23 +162,18 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def _text(value: Any) -> str:
-    """The value as HTML text; half a surrogate pair, which UTF-8 lacks, as a question mark."""
-    return html.escape(str(value)).encode("utf-8", "replace").decode()
-
-
 def _items(tag: str, sentences: Iterable[Any] | None) -> str:
-    return "\n".join(f"<{tag}>{_text(sentence)}</{tag}>" for sentence in sentences or ())
+    return "\n".join(f"<{tag}>{text(sentence)}</{tag}>" for sentence in sentences or ())
 
 
 def _rows(table: Iterable[Sequence[Any]] | None) -> str:
     return "\n".join(
-        f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in table or ()
+        f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>" for name, value in table or ()
     )
 
 
 def _part(name: str) -> str:
-    return resources.files("wireloom.page").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("wireloom.page").joinpath("parts", name).read_text(encoding="utf-8")
 
 
 def _hash(source: str) -> str:

@@ -1,5 +1,7 @@
 """The value that everything else makes, uses or finds: a wiring. Free of torch."""
 
+from wireloom.wiring.connectomes import connectome
+from wireloom.wiring.coverage import Span, span
 from wireloom.wiring.families import (
     barabasi_albert,
     complete,
@@ -11,14 +13,21 @@ from wireloom.wiring.families import (
     ws_flex,
 )
 from wireloom.wiring.measures import measure, register_measure
-from wireloom.wiring.plane import published_sample, sample_plane
+from wireloom.wiring.moves import OutOfReach, steer
+from wireloom.wiring.paper import PaperSample, sample_as_published
+from wireloom.wiring.plane import sample_plane, spread
+from wireloom.wiring.published_sets import published_sample
 from wireloom.wiring.value import FlexOrigin, Wiring
 
 __all__ = [
     "FlexOrigin",
+    "OutOfReach",
+    "PaperSample",
+    "Span",
     "Wiring",
     "barabasi_albert",
     "complete",
+    "connectome",
     "erdos_renyi",
     "expander",
     "harary",
@@ -26,7 +35,11 @@ __all__ = [
     "published_sample",
     "register_measure",
     "ring",
+    "sample_as_published",
     "sample_plane",
+    "span",
+    "spread",
+    "steer",
     "watts_strogatz",
     "ws_flex",
 ]

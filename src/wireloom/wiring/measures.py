@@ -85,12 +85,14 @@ def measure(wirings: Sequence[Wiring], *, threads: int | None) -> tuple[np.ndarr
 @overload
 def measure(wirings: Sequence[Wiring], names: str) -> np.ndarray: ...
 @overload
-def measure(wirings: Sequence[Wiring], names: Sequence[str]) -> tuple[np.ndarray, ...]: ...
+def measure(
+    wirings: Sequence[Wiring], names: tuple[str, ...] | list[str]
+) -> tuple[np.ndarray, ...]: ...
 
 
 def measure(
     wirings: Sequence[Wiring],
-    names: str | Sequence[str] | None = None,
+    names: str | tuple[str, ...] | list[str] | None = None,
     *,
     threads: int | None = None,
 ) -> np.ndarray | tuple[np.ndarray, ...]:
@@ -288,7 +290,7 @@ def _sparse_gap(wiring: Wiring) -> float:
     half = coo_array((1 / (root[u] * root[v]), (u, v)), (wiring.nodes,) * 2).tocsr()
     start = uniform(wiring.nodes, "spectral gap", 0)
     values = eigsh(half + half.T, k=2, which="LA", v0=start, return_eigenvectors=False)
-    return max(1.0 - float(values.min()), 0.0)
+    return max(1.0 - float(np.min(values)), 0.0)
 
 
 for _measure in (
