@@ -21,7 +21,6 @@ from torch.nn import functional as F
 from wireloom.base import InvalidValue
 from wireloom.compute import (
     Pattern,
-    block_sizes,
     cpu,
     cross_entropy,
     norm,
@@ -30,7 +29,7 @@ from wireloom.compute import (
     reference,
 )
 from wireloom.compute.plan import plan
-from wireloom.wiring import Wiring, ring, ws_flex
+from wireloom.wiring import Wiring, block_sizes, ring, ws_flex
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 quick = settings(deadline=None, max_examples=40)
@@ -914,7 +913,7 @@ NATIVE = "from wireloom.native import _native; _native.body()\n"
 USE = """
 import numpy as np
 ends = np.tile(np.array([[0, 1], [1, 2]], np.int32), (64, 1))
-_native.measure(np.full(64, 3, np.int32), [ends] * 64, 2)
+_native.measure(np.full(64, 3, np.int32), 2 * np.arange(65), ends, False, 2)
 torch.set_num_threads(2); torch.randn(400, 400) @ torch.randn(400, 400)
 """
 

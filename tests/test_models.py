@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from wireloom.base import InvalidValue
-from wireloom.compute import Pattern, block_sizes, cross_entropy
+from wireloom.compute import Pattern, cross_entropy
 from wireloom.models import (
     Build,
     Cost,
@@ -29,7 +29,7 @@ from wireloom.models import (
     population,
 )
 from wireloom.nn import FeatureNorm, WiredLinear, spans
-from wireloom.wiring import Wiring, complete, published_sample, ring, ws_flex
+from wireloom.wiring import Wiring, block_sizes, complete, published_sample, ring, ws_flex
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = {"classes": 5, "image": (3, 4, 4), "width": 24, "stem": 20, "hidden": 2}

@@ -1,6 +1,6 @@
 """Block structures and the operators on them: the product and the outer product."""
 
 from wireloom.compute.ops import cross_entropy, norm, outer, product
-from wireloom.compute.pattern import Pattern, block_sizes
+from wireloom.compute.pattern import Pattern
 
-__all__ = ["Pattern", "block_sizes", "cross_entropy", "norm", "outer", "product"]
+__all__ = ["Pattern", "cross_entropy", "norm", "outer", "product"]

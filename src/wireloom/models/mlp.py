@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from wireloom.base import InvalidValue, is_whole
-from wireloom.compute import Pattern, block_sizes
+from wireloom.compute import Pattern
 from wireloom.models.costs import Cost
 from wireloom.nn import FeatureNorm, WiredLinear
-from wireloom.wiring import Wiring
+from wireloom.wiring import Wiring, block_sizes
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,12 @@ def communities(
     threads: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]: ...
 def steer(
-    nodes: int, ends: NDArray[np.int32], target: NDArray[np.float64], swaps: int, seed: int
+    nodes: int,
+    ends: NDArray[np.int32],
+    kinds: NDArray[np.int32],
+    target: NDArray[np.float64],
+    swaps: int,
+    seed: int,
 ) -> tuple[NDArray[np.int32], float, int, int]: ...
 def body() -> str: ...
 def product(*args: int) -> None: ...

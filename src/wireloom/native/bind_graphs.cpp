@@ -209,9 +209,10 @@ nb::tuple communities_many(Array1<int32_t> nodes, Array1<int64_t> start, Array2<
 
 // `target`: clustering, path length, spectral gap (NaN: any), their weights, and the weighted
 // distance that is close enough.
-nb::tuple steer_one(int nodes, Array2<int32_t> ends, Array1<double> target, int64_t swaps, uint64_t seed) {
-    if (nodes < 1 || ends.shape(1) != 2 || ends.shape(0) < 1 || target.shape(0) != 7)
-        throw std::invalid_argument("steer: edges, and seven numbers as the target");
+nb::tuple steer_one(int nodes, Array2<int32_t> ends, Array1<int32_t> kinds, Array1<double> target, int64_t swaps, uint64_t seed) {
+    if (nodes < 1 || ends.shape(1) != 2 || ends.shape(0) < 1 || target.shape(0) != 7 ||
+        static_cast<int>(kinds.shape(0)) != nodes)
+        throw std::invalid_argument("steer: edges, a kind for each node, and seven numbers as the target");
     for (size_t i = 0; i < 2 * ends.shape(0); ++i)
         if (static_cast<uint32_t>(ends.data()[i]) >= static_cast<uint32_t>(nodes))
             throw std::invalid_argument("steer: an edge names a node that is not there");
@@ -221,7 +222,7 @@ nb::tuple steer_one(int nodes, Array2<int32_t> ends, Array1<double> target, int6
     {
         nb::gil_scoped_release release;
         PythonRandom random(seed);
-        found = steer(rows, {t[0], t[1], t[2], t[3], t[4], t[5], t[6]}, swaps, random, measure_body());
+        found = steer(rows, kinds.data(), {t[0], t[1], t[2], t[3], t[4], t[5], t[6]}, swaps, random, measure_body());
     }
     return nb::make_tuple(edges_of(rows, false), found.distance, found.swaps, found.tried);
 }
@@ -235,7 +236,7 @@ void bind_graphs(nb::module_& m) {
     m.def("measure", &measure_many, "nodes"_a, "start"_a, "ends"_a, "directed"_a, "threads"_a);
     m.def("betweenness", &betweenness_many, "nodes"_a, "start"_a, "ends"_a, "threads"_a);
     m.def("communities", &communities_many, "nodes"_a, "start"_a, "ends"_a, "orders"_a, "threads"_a);
-    m.def("steer", &steer_one, "nodes"_a, "ends"_a, "target"_a, "swaps"_a, "seed"_a);
+    m.def("steer", &steer_one, "nodes"_a, "ends"_a, "kinds"_a, "target"_a, "swaps"_a, "seed"_a);
 }
 
 }  // namespace wireloom

@@ -122,7 +122,7 @@ private:
 
 }  // namespace
 
-Steered steer(BitRows& rows, const Target& target, int64_t swaps, PythonRandom& random, MeasureBody measure) {
+Steered steer(BitRows& rows, const int32_t* kinds, const Target& target, int64_t swaps, PythonRandom& random, MeasureBody measure) {
     const int nodes = rows.nodes();
     Slots slots(rows);
     std::vector<double> vector(nodes), trial(nodes);
@@ -159,6 +159,7 @@ Steered steer(BitRows& rows, const Target& target, int64_t swaps, PythonRandom& 
     for (; result.tried < swaps && result.distance > target.close_enough; ++result.tried) {
         const Slots::Swap swap = slots.propose(random);
         const auto [a, b, c, d] = swap;
+        if (kinds[a] != kinds[c] && kinds[b] != kinds[d]) continue;
         if (a == c || b == d || a == d || b == c || rows.has(a, d) || rows.has(c, b)) continue;
         clustering.part(a, b), clustering.part(c, d), clustering.join(a, d), clustering.join(c, b);
         const double then = distance();

@@ -28,7 +28,8 @@ struct Steered {
 double spectral_gap(const BitRows& rows, double* vector);
 
 // Simulated annealing by double edge swaps, each of which takes a - b, c - d to a - d, c - b and
-// keeps the graph connected. `rows` becomes the best graph found.
-Steered steer(BitRows& rows, const Target& target, int64_t swaps, PythonRandom& random, MeasureBody measure);
+// keeps the graph connected. `kinds` [nodes] labels nodes: the number of edges between two kinds
+// stays the same. `rows` becomes the best graph found.
+Steered steer(BitRows& rows, const int32_t* kinds, const Target& target, int64_t swaps, PythonRandom& random, MeasureBody measure);
 
 }  // namespace wireloom

@@ -1,5 +1,6 @@
 """The value that everything else makes, uses or finds: a wiring. Free of torch."""
 
+from wireloom.wiring.blocks import block_sizes
 from wireloom.wiring.connectomes import connectome
 from wireloom.wiring.coverage import Span, span
 from wireloom.wiring.families import (
@@ -26,6 +27,7 @@ __all__ = [
     "Span",
     "Wiring",
     "barabasi_albert",
+    "block_sizes",
     "complete",
     "connectome",
     "erdos_renyi",

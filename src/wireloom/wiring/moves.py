@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from wireloom.base import InvalidValue, is_whole
 from wireloom.native import _native
+from wireloom.wiring.blocks import block_sizes
 from wireloom.wiring.families import check_seed
 from wireloom.wiring.measures import measure
 from wireloom.wiring.value import Wiring
@@ -31,6 +34,7 @@ def steer(
     clustering: float | None = None,
     path_length: float | None = None,
     spectral_gap: float | None = None,
+    widths: Sequence[int] = (),
     tolerance: float = 0.01,
     swaps: int = 200_000,
     seed: int = 0,
@@ -38,8 +42,10 @@ def steer(
     """A wiring with the same degrees, whose measures are the wanted ones.
 
     Edges a - b and c - d become a - d and c - b, again and again, so that every node keeps its
-    degree: the density, the layers' blocks and the cost stay exactly the same. The swaps follow
-    simulated annealing towards the target. With this a study can tell structure from density.
+    degree, and with it the density, the number of blocks of a layer, and the cost of layers whose
+    widths divide by the nodes. For other widths, whose blocks differ in size, name the widths: then
+    only swaps that keep their cost exactly are made. The swaps follow simulated annealing towards
+    the target. With this a study can tell structure from density.
 
     Args:
         wiring: connected and undirected.
@@ -47,6 +53,8 @@ def steer(
         path_length: wanted L, at least 1.
         spectral_gap: wanted second-smallest eigenvalue of the normalised Laplacian, in [0, 2].
             At least one of the three must be given.
+        widths: widths of the layers whose cost must stay, where they do not divide by the nodes;
+            with a matched width also the one below it, which the match looks at.
         tolerance: distance from the target that is close enough, of all measures together: the
             root of the sum of squares, that of L taken relative to the wanted L.
         swaps: swaps to try before giving up.
@@ -82,12 +90,16 @@ def steer(
         if value is not None
     }
     _check(wiring, wanted, tolerance, swaps)
+    if not all(is_whole(width) for width in widths):
+        raise InvalidValue(f"`widths` of steer must be whole numbers; got {widths!r}")
     check_seed("steer", seed)
     weights = {"path_length": 1 / wanted.get("path_length", 1.0)}
     target = [wanted.get(name, np.nan) for name in RANGES]
     target += [weights.get(name, 1.0) for name in RANGES]
+    alike = [(0,) * wiring.nodes, *(block_sizes(int(width), wiring.nodes) for width in widths)]
+    kinds = np.unique(alike, axis=1, return_inverse=True)[1].reshape(-1).astype(np.int32)
     edges, _, _, _ = _native.steer(
-        wiring.nodes, wiring.edges, np.array([*target, tolerance]), int(swaps), int(seed)
+        wiring.nodes, wiring.edges, kinds, np.array([*target, tolerance]), int(swaps), int(seed)
     )
     found = (
         wiring if np.array_equal(edges, wiring.edges) else Wiring._of(wiring.nodes, edges, False)
