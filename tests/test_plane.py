@@ -1,4 +1,4 @@
-"""The (C, L) plane and others: the paper's sampling row for row, even covers, the families' span."""
+"""The plane: the paper's sampling row for row, even covers of any two measures, the span."""
 
 from __future__ import annotations
 

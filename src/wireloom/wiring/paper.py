@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -68,7 +69,7 @@ class PaperSample:
     def __len__(self) -> int:
         return len(self.degree)
 
-    def rows(self, count: int | None = None) -> Iterator[dict[str, float | int]]:
+    def rows(self, count: int | None = None) -> Iterator[dict[str, Any]]:
         """The graphs of the subset of that size, or all, as the published tables have them."""
         chosen = np.arange(len(self)) if count is None else self.subsets[count]
         for i in chosen.tolist():
