@@ -46,7 +46,7 @@ def sample_plane(
         >>> [round(w.path_length, 1) for w in sample_plane(nodes=16, count=3)]
         [2.3, 5.0, 1.1]
     """
-    check_nodes("sample_plane", nodes, 5)
+    nodes = check_nodes("sample_plane", nodes, 5)
     check_seed("sample_plane", seed)
     _check_count("sample_plane", count)
     _check_axes("sample_plane", axes)

@@ -322,7 +322,7 @@ class Wiring:
         o = self._origin
         return (
             f"ws_flex(nodes={self._nodes}, degree={o.degree:.6g}, rewire={o.rewire:.6g}, "
-            f"seed={o.seed}{', variant=text' if o.variant == 'text' else ''})"
+            f"seed={o.seed}{', variant=' + repr(o.variant) if o.variant != 'published' else ''})"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
