@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare, ks_2samp
 
-from wireloom.base import InvalidValue
+from refusals import refusal
 from wireloom.native import _native
 from wireloom.wiring import (
     FlexOrigin,
@@ -35,16 +35,6 @@ from wireloom.wiring import (
 quick = settings(deadline=None, max_examples=60)
 seeds = st.integers(0, 30) | st.integers(2**32 - 1, 2**64 - 1)
 LEVEL = 0.01  # a test of distributions fails below it; the seeds are fixed, so it never wavers
-
-
-def refusal(call, *args, **kwargs) -> str:
-    """The one sentence with which a call refuses its arguments."""
-    with pytest.raises(InvalidValue) as caught:
-        call(*args, **kwargs)
-    text = str(caught.value)
-    assert text
-    assert "\n" not in text
-    return text
 
 
 def edge_set(wiring: Wiring) -> set[tuple[int, int]]:

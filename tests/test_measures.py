@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import shortest_path
 
-from wireloom.base import InvalidValue
+from refusals import refusal
 from wireloom.wiring import (
     Wiring,
     barabasi_albert,
@@ -48,16 +48,6 @@ NAMES = (
     "betweenness_spread",
 )
 NEED_CONNECTION = {"clustering", "path_length", "betweenness_spread"}
-
-
-def refusal(call, *args, **kwargs) -> str:
-    """The one sentence with which a call refuses its arguments."""
-    with pytest.raises(InvalidValue) as caught:
-        call(*args, **kwargs)
-    text = str(caught.value)
-    assert text
-    assert "\n" not in text
-    return text
 
 
 def one(wiring: Wiring, name: str) -> float:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from wireloom.base import InvalidValue
+from refusals import refusal
 from wireloom.compute import Pattern, cross_entropy
 from wireloom.models import (
     Build,
@@ -40,16 +40,6 @@ WIRINGS = [
     Wiring.from_edges(5, [(0, 1), (1, 2), (2, 0), (3, 0), (4, 3)], directed=True),
     None,
 ]
-
-
-def refusal(call, *args, **kwargs) -> str:
-    """The one sentence with which a call refuses its arguments."""
-    with pytest.raises(InvalidValue) as caught:
-        call(*args, **kwargs)
-    text = str(caught.value)
-    assert text
-    assert "\n" not in text
-    return text
 
 
 def images(count: int = 19, shape: tuple[int, ...] = (3, 4, 4), seed: int = 0) -> torch.Tensor:
