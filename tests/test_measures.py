@@ -691,3 +691,10 @@ def test_an_error_of_the_users_own_measure_is_the_users_to_see(register, sample,
     with pytest.raises(kind) as caught:
         measure(sample, "mine")
     assert caught.value is own
+
+
+def test_measure_takes_a_mapping_and_refuses_what_is_no_wiring():
+    named = {"a": ring(nodes=6), "b": complete(nodes=6)}
+    np.testing.assert_array_equal(measure(named), measure(list(named.values())))
+    assert "`wirings` of measure must be wirings; got int among them" in refusal(measure, [3])
+    assert "`wirings` of measure must be wirings; got int" in refusal(measure, 3)

@@ -730,3 +730,20 @@ def test_a_split_adds_up_to_the_whole(sizes):
     text = refusal(trained().split, sizes)
     assert "`sizes`" in text
     assert "10" in text
+
+
+def test_a_population_takes_a_published_sample_as_it_comes():
+    few = dict(list(published_sample().items())[:2])
+    pop = population("mlp", few, seeds=[1, 2], width=64, stem=64)
+    assert [m.seed for m in pop.members] == [1, 2, 1, 2]
+    assert [m.wiring for m in pop.members[::2]] == list(few.values())
+
+
+def test_one_where_several_are_needed_and_foreign_modules_are_refused():
+    assert "`wirings` of a population must be several, such as [w]" in refusal(
+        population, "mlp", ring(nodes=8)
+    )
+    assert "`seeds` of a population must be several, such as range(3); got 3" in refusal(
+        population, "mlp", [ring(nodes=8)], seeds=3
+    )
+    assert "`net` of cost must be a network" in refusal(cost, torch.nn.Linear(2, 2))

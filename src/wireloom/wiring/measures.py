@@ -11,7 +11,7 @@ import numpy as np
 
 from wireloom.base import InvalidValue, is_whole, nearest
 from wireloom.native import _native
-from wireloom.wiring.value import Wiring
+from wireloom.wiring.value import Wiring, wirings_of
 
 MeasureFunction = Callable[[Sequence[Wiring]], np.ndarray]
 
@@ -116,7 +116,7 @@ def measure(
     - and those that were added by `register_measure`.
 
     Args:
-        wirings: g wirings, of any sizes.
+        wirings: g wirings, of any sizes; a mapping's values count.
         names: one name, or several; C and L by default.
         threads: how many to use for C and L; all cores by default.
 
@@ -138,8 +138,7 @@ def measure(
     """
     if threads is not None and not (is_whole(threads) and threads >= 1):
         raise InvalidValue(f"`threads` of measure must be a whole number from 1; got {threads!r}")
-    if isinstance(wirings, Wiring):
-        wirings = [wirings]
+    wirings = wirings_of("measure", wirings)
     if names is None:
         return _connected(wirings, threads)[:2]
     if isinstance(names, str):
