@@ -316,7 +316,7 @@ def test_bad_recipe_is_named(change: dict, message: str) -> None:
 
 def test_the_name_of_data_is_no_data() -> None:
     net = build("mlp", image=(1, 8, 8), width=16, stem=16)
-    with pytest.raises(InvalidValue, match="`data` of fit must be a Dataset.*; got 'digits'"):
+    with pytest.raises(InvalidValue, match=r"`data` of fit must be a Dataset.*; got 'digits'"):
         fit(net, "digits")  # pyright: ignore[reportArgumentType]
 
 
