@@ -239,4 +239,4 @@ def test_every_error_is_caught_as_wireloom_and_as_value_error():
 def test_nearest_names_the_close_word_first_and_then_all():
     known = ["digits", "cifar10"]
     assert nearest("digit", known) == "; did you mean 'digits'? Known: cifar10, digits"
-    assert nearest("zzz", known) == "; Known: cifar10, digits"
+    assert nearest("zzz", known) == "; known: cifar10, digits"

@@ -158,7 +158,7 @@ def test_what_is_not_understood_is_one_line(wireloom, words: str, parts: list[st
         ("graph draw --nodes 2 --out {t}/w.svg", ["`nodes`", "got 2"]),
         ("graph draw --seed -1 --out {t}/w.svg", ["`seed`", "-1"]),
         ("graph draw --out {t}/w.png", [".svg or .json"]),
-        ("graph draw --out {t}/no/w.svg", ["cannot be written: No such file"]),
+        ("graph draw --out {t}/no/w.svg", ["must be in a folder that exists"]),
         ("graph draw --family ring --degree nan --out {t}/w.svg", ["`degree`", "nan"]),
         ("graph draw --family ring --degree inf --out {t}/w.svg", ["`degree`", "inf"]),
         ("graph measure {t}/none.json", ["none.json"]),
@@ -232,7 +232,8 @@ def test_drawn_wiring_is_measured_alike_from_its_file(wireloom, tmp_path: Path) 
 def test_picture_of_a_wiring_is_svg(wireloom, tmp_path: Path) -> None:
     for family in ("ws-flex", "ring", "complete"):
         path = tmp_path / f"{family}.svg"
-        said = wireloom(*f"graph draw --nodes 12 --degree 4 --family {family} --out".split(), path)
+        degree = "" if family == "complete" else "--degree 4"
+        said = wireloom(*f"graph draw --nodes 12 {degree} --family {family} --out".split(), path)
         assert said.code == 0
         assert "12 nodes" in said.out
         assert path.read_text().startswith("<svg")
@@ -264,8 +265,11 @@ def test_directed_wiring_is_drawn_measured_and_priced(wireloom, tmp_path: Path) 
     wiring.save(tmp_path / "w.json")
     said = wireloom("graph", "measure", tmp_path / "w.json")
     assert said.code == 0
-    assert "8 nodes, 16 directed edges, average degree 2" in said.out
-    assert f"C {wiring.clustering:.6f}, L {wiring.path_length:.6f}, both ways" in said.out
+    assert "8 nodes, 16 arrows, average degree 2" in said.out
+    assert (
+        f"C {wiring.clustering:.6f}, L {wiring.path_length:.6f} (of the undirected form)"
+        in said.out
+    )
     said = wireloom("graph", "draw", tmp_path / "w.json", "--out", tmp_path / "w.svg")
     assert said.code == 0
     assert "<marker" in (tmp_path / "w.svg").read_text()
@@ -374,13 +378,19 @@ def test_full_disk_is_one_line(
     assert (explored[0] / "report.html").read_bytes() == before
 
 
-def test_interrupt_says_how_to_go_on(wireloom, monkeypatch: pytest.MonkeyPatch) -> None:
-    from wireloom.cli import networks
+def test_interrupt_says_how_to_go_on(
+    wireloom, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from wireloom.cli import explore, networks
 
     def interrupted(**_: object) -> int:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(networks, "price", interrupted)
     said = wireloom("cost")
+    assert said.code == 130
+    assert "stopped; nothing was written" in said.err
+    monkeypatch.setattr(explore, "explore", interrupted)
+    said = wireloom("explore", "--out", tmp_path)
     assert said.code == 130
     assert "the same command goes on from here" in said.err

@@ -8,8 +8,17 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from wireloom.cli import main
-from wireloom.cli.wirings import FAMILIES
-from wireloom.wiring import AREAS, Wiring, connectome, expander, measure, published_sample, ws_flex
+from wireloom.cli.wirings import FAMILIES, TAKES
+from wireloom.wiring import (
+    AREAS,
+    BUILT_IN,
+    Wiring,
+    connectome,
+    expander,
+    measure,
+    published_sample,
+    ws_flex,
+)
 
 
 @pytest.fixture
@@ -32,9 +41,17 @@ def rows_of(path):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_is_measured(call, family):
-    code, out, _ = call("graph", "measure", "--family", family, "--nodes", 20, "--degree", 6)
+    given = {"nodes": 20, "degree": 6, "rewire": 0.3, "attach": 3, "seed": 1}
+    words = [w for n in TAKES[family] if n in given for w in (f"--{n}", given[n])]
+    code, out, _ = call("graph", "measure", "--family", family, *words, "--all")
     assert code == 0
     assert f"{AREAS.get(family, 20)} nodes" in out
+    for name in BUILT_IN:
+        assert name in out
+    for idle in given.keys() - set(TAKES[family]):
+        code, _, err = call("graph", "measure", "--family", family, f"--{idle}", 1)
+        assert (code, err.count("\n")) == (2, 1)
+        assert f"`--{idle}` is no option of the family {family}" in err
 
 
 @pytest.mark.parametrize(
@@ -121,7 +138,10 @@ def test_steer_writes_a_wiring_of_the_same_degrees(call, tmp_path):
     [
         (("measure", "--family", "cow"), "invalid choice: 'cow'"),
         (("measure", "--family", "expander", "--degree", "7.5"), "`degree` of expander"),
-        (("measure", "--family", "harary", "--directed"), "`--directed` needs a family"),
+        (
+            ("measure", "--family", "harary", "--directed"),
+            "`--directed` is no option of the family harary",
+        ),
         (("sample", "--count", "0"), "`count` of sample_plane"),
         (("sample", "--axes", "clustering", "beauty"), "there is no measure 'beauty'"),
         (("sample", "--paper", "--nodes", "32"), "must be 64 or 16; got 32"),
@@ -132,7 +152,8 @@ def test_steer_writes_a_wiring_of_the_same_degrees(call, tmp_path):
         (("steer", "--family", "cat", "--clustering", "0.5"), "must be undirected"),
         (("steer", "--clustering", "0.99", "--swaps", "200"), "the closest has clustering"),
         (("steer", "missing.json", "--clustering", "0.5"), "cannot be read"),
-        (("steer", "--clustering", "0.3", "--out", "no/such/w.json"), "cannot be written"),
+        (("steer", "--clustering", "0.3", "--out", "no/such/w.json"), "in a folder that exists"),
+        (("sample", "--paper", "--count", "5"), "`--count` does not go with --paper"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_2(call, words, message):
@@ -140,3 +161,43 @@ def test_bad_input_is_one_line_and_exit_2(call, words, message):
     assert code == 2
     assert err.count("\n") == 1
     assert message in err
+
+
+def test_a_file_and_drawing_options_exclude_each_other(call, tmp_path):
+    path = tmp_path / "w.json"
+    ws_flex(nodes=12, degree=4, rewire=0.2).save(path)
+    code, _, err = call("graph", "measure", path, "--nodes", 8)
+    assert code == 2
+    assert f"`--nodes` draws a wiring, and {path} is one already" in err
+    assert call("graph", "steer", path, "--seed", 3, "--clustering", 0.3)[0] == 0
+
+
+def test_a_disconnected_wiring_is_drawn_and_said_to_be(call, tmp_path):
+    path = tmp_path / "apart.json"
+    Wiring.from_edges(5, [(0, 1), (2, 3)]).save(path)
+    code, out, _ = call("graph", "draw", path, "--out", tmp_path / "apart.SVG")
+    assert code == 0
+    assert "disconnected, so without C and L" in out
+    assert (tmp_path / "apart.SVG").read_text().startswith("<svg")
+    code, out, _ = call("graph", "measure", path, "--all")
+    assert code == 0
+    assert "spectral_gap           0.000000" in out
+    assert "clustering             none" in out
+
+
+def test_the_closest_of_a_target_out_of_reach_is_kept_on_demand(call, tmp_path):
+    path = tmp_path / "w.json"
+    words = ("graph", "steer", "--degree", 4, "--clustering", 0.99, "--swaps", 2000, "--out", path)
+    assert call(*words)[0] == 2
+    assert not path.exists()
+    code, out, _ = call(*words, "--closest")
+    assert code == 0
+    assert "the closest has clustering" in out
+    assert Wiring.load(path).clustering > 0.3
+
+
+def test_a_connectome_is_steered_in_its_undirected_form(call, tmp_path):
+    path = tmp_path / "w.json"
+    words = ("graph", "steer", "--family", "macaque-visual", "--undirected", "--clustering", 0.5)
+    assert call(*words, "--out", path)[0] == 0
+    assert (Wiring.load(path).degrees == connectome("macaque-visual").undirected().degrees).all()

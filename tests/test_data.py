@@ -205,7 +205,7 @@ def test_a_limit_keeps_a_stratified_subset_and_the_scale():
     [
         ("digit", ("`spec`", "'digit'", "did you mean 'digits'")),
         ("cifar:/there", ("did you mean 'cifar10'",)),
-        ("mnist", ("`spec`", "'mnist'", "Known: cifar10, digits, folder, patches")),
+        ("mnist", ("`spec`", "'mnist'", "known: cifar10, digits, folder, patches")),
         ("", ("`spec`", "''")),
         ("cifar10", ("cifar10:PATH", "'cifar10'")),
         ("folder:", ("folder:PATH", "'folder:'")),
@@ -785,7 +785,7 @@ def test_draws_are_the_same_on_every_machine():
     [
         ({"images": torch.rand(2, 5)}, ("`images`", "[2, 5]")),
         ({"images": torch.rand(2, 5, 1, 1)}, ("`augment`", "flat features")),
-        ({"names": ("rotate",)}, ("`augment`", "'rotate'", "Known: crop, flip")),
+        ({"names": ("rotate",)}, ("`augment`", "'rotate'", "known: crop, flip")),
         ({"indices": [1]}, ("`indices`", "2 images")),
         ({"indices": [1, -1]}, ("`indices`", ">= 0")),
         ({"epoch": -1}, ("`epoch`", ">= 0", "-1")),

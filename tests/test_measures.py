@@ -698,3 +698,11 @@ def test_measure_takes_a_mapping_and_refuses_what_is_no_wiring():
     np.testing.assert_array_equal(measure(named), measure(list(named.values())))
     assert "`wirings` of measure must be wirings; got int among them" in refusal(measure, [3])
     assert "`wirings` of measure must be wirings; got int" in refusal(measure, 3)
+
+
+def test_an_added_measure_is_replaced_on_demand_and_a_built_in_one_never():
+    register_measure("passing_fancy", lambda wirings: [1.0] * len(wirings))
+    assert "`replace=True`" in refusal(register_measure, "passing_fancy", lambda _: [])
+    register_measure("passing_fancy", lambda wirings: [2.0] * len(wirings), replace=True)
+    assert measure([ring(nodes=5)], "passing_fancy").tolist() == [2.0]
+    assert "is one already" in refusal(register_measure, "density", lambda _: [], replace=True)

@@ -629,7 +629,7 @@ def test_any_population_holds_its_members_as_they_are_alone(
     ("changes", "words"),
     [
         ({"model": "mpl"}, ["`model`", "did you mean 'mlp'?", "Known: mlp"]),
-        ({"model": "resnet9000"}, ["`model` 'resnet9000'", "Known: mlp"]),
+        ({"model": "resnet9000"}, ["`model` 'resnet9000'", "known: mlp"]),
         ({"model": None}, ["`model`", "None"]),
         ({"budget": "flops"}, ["`budget`", "macs, params, none", "flops"]),
         ({"budget": 0}, ["`budget`", "at least 1", "0"]),

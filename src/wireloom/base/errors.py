@@ -22,5 +22,5 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """
     names = sorted(known)
     close = difflib.get_close_matches(str(word), names, n=1)
-    hint = f"did you mean '{close[0]}'? " if close else ""
-    return f"; {hint}Known: {', '.join(names)}"
+    hint = f"did you mean '{close[0]}'? Known" if close else "known"
+    return f"; {hint}: {', '.join(names)}"

@@ -14,11 +14,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Threads that wait must not take the cores from those that work.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     options = vars(parser().parse_args(arguments))
-    run = options.pop("run")
+    run, resumes = options.pop("run"), options.pop("resumes", False)
     from wireloom.base import WireloomError
 
     try:
-        return run(**options)
+        code = run(**options)
+        sys.stdout.flush()
+        return code
     except WireloomError as error:
         print(f"wireloom: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -26,5 +28,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 1
     except KeyboardInterrupt:
-        print("\nwireloom: stopped; the same command goes on from here", file=sys.stderr)
+        on = "the same command goes on from here" if resumes else "nothing was written"
+        print(f"\nwireloom: stopped; {on}", file=sys.stderr)
         return 130

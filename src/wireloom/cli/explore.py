@@ -36,6 +36,7 @@ def add(commands: Any) -> None:
         commands, "explore", explore, "train networks on many wirings and find the best", EXPLORE,
         EXAMPLES,
     )  # fmt: skip
+    command.set_defaults(resumes=True)
     presets = "; ".join(f"{name}: {preset.about}" for name, preset in PRESETS.items())
     base = PRESETS[DEFAULT]
     option = command.add_argument

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wireloom.cli import planes, wirings
@@ -45,38 +44,50 @@ wireloom graph draw w.json --out w.svg
         """
 wireloom graph measure w.json
 wireloom graph measure --family ring --nodes 64 --degree 4
+wireloom graph measure --family macaque --all
 """,
     )
     command.add_argument("files", nargs="*", metavar="FILE", help="wirings as JSON")
+    command.add_argument("--all", dest="every", action="store_true", help="all built-in measures")
     wirings.add_options(command)
     planes.add(group)
 
 
 def draw(*, file: str | None, out: str, **options: Any) -> int:
     """Draw a wiring and write it."""
+    path = wirings.target(out, (".svg", ".json"))
+    assert path is not None  # `--out` is required
+    ((name, wiring),) = wirings.named([] if file is None else [file], options)
+    print(_in_words(name, wiring))
+    wirings.save(path, wiring)
+    return 0
+
+
+def measured(*, files: list[str], every: bool, **options: Any) -> int:
+    """Print measures of files, or of one wiring drawn here."""
+    from wireloom.base import InvalidValue
+    from wireloom.wiring import BUILT_IN, measure
+
+    for name, wiring in wirings.named(files, options):
+        print(_in_words(name, wiring))
+        for asked in sorted(BUILT_IN) if every else ():
+            try:
+                print(f"  {asked:22s} {measure([wiring], asked)[0]:.6f}")
+            except InvalidValue:  # of a disconnected wiring
+                print(f"  {asked:22s} none")
+    return 0
+
+
+def _in_words(name: str, wiring: Wiring) -> str:
     from wireloom.base import InvalidValue
 
-    target = Path(out)
-    if target.suffix not in (".svg", ".json"):
-        raise InvalidValue(f"`--out` must end in .svg or .json; got {out}")
-    ((name, wiring),) = wirings.named([] if file is None else [file], options)
-    _print_measures(name, wiring)
-    wirings.save(target, wiring)
-    return 0
-
-
-def measured(*, files: list[str], **options: Any) -> int:
-    """Print measures of files, or of one wiring drawn here."""
-    for name, wiring in wirings.named(files, options):
-        _print_measures(name, wiring)
-    return 0
-
-
-def _print_measures(name: str, wiring: Wiring) -> None:
-    edges, of = ("directed edges", ", both ways") if wiring.directed else ("edges", "")
+    edges, of = ("arrows", " (of the undirected form)") if wiring.directed else ("edges", "")
     degree = len(wiring.edges) * (1 if wiring.directed else 2) / wiring.nodes
-    print(
+    said = (
         f"{name}: {wiring.nodes} nodes, {len(wiring.edges)} {edges}, "
         f"average degree {degree:.4g}, density {wiring.density:.4f}, "
-        f"C {wiring.clustering:.6f}, L {wiring.path_length:.6f}{of}"
     )
+    try:
+        return f"{said}C {wiring.clustering:.6f}, L {wiring.path_length:.6f}{of}"
+    except InvalidValue:
+        return f"{said}disconnected, so without C and L"

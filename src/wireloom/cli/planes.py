@@ -36,12 +36,11 @@ wireloom graph sample --paper --nodes 64 --out paper
 """,
     )
     command.add_argument("--nodes", type=int, default=64, metavar="N", help="nodes of each (64)")
-    command.add_argument("--count", type=int, default=52, metavar="N", help="how many (52)")
-    command.add_argument("--seed", type=int, default=0, metavar="S", help="seed of the pool (0)")
+    command.add_argument("--count", type=int, metavar="N", help="how many (52)")
+    command.add_argument("--seed", type=int, metavar="S", help="seed of the pool (0)")
     command.add_argument(
         "--axes",
         nargs=2,
-        default=["clustering", "path_length"],
         metavar="MEASURE",
         help="two measures (clustering path_length)",
     )
@@ -56,8 +55,8 @@ wireloom graph sample --paper --nodes 64 --out paper
         "span",
         span,
         "what each family of wirings covers",
-        "Draw a grid of every family (with 64 nodes 549,000 graphs) and say which share of the\n"
-        "cells of the (C, L) plane each reaches: the paper's figure 3.",
+        "Draw a grid of each family of the paper (549,000 graphs of 64 nodes) and say which share\n"
+        "of the cells of the (C, L) plane each reaches: the paper's figure 3.",
         """
 wireloom graph span --out span.svg
 wireloom graph span --nodes 32 --out span.csv
@@ -99,18 +98,33 @@ wireloom graph steer w.json --clustering 0.5 --path-length 2.3 --out v.json
         help="widths of the layers whose cost must stay, where they do not divide by the nodes",
     )  # fmt: skip
     command.add_argument("--out", metavar="FILE", help="NAME.svg (picture) or NAME.json (wiring)")
+    command.add_argument(
+        "--closest", action="store_true", help="of a target out of reach take the closest wiring"
+    )
 
 
 def sample(
-    *, nodes: int, count: int, seed: int, axes: list[str], paper: bool, out: str | None
+    *,
+    nodes: int,
+    count: int | None,
+    seed: int | None,
+    axes: list[str] | None,
+    paper: bool,
+    out: str | None,
 ) -> int:
     """Draw wirings evenly, or the paper's pool."""
-    if paper:
-        return _as_published(nodes, out)
+    from wireloom.base import InvalidValue
     from wireloom.wiring import measure, sample_plane
 
-    target = _target(out, (".csv",))
-    found = sample_plane(nodes=nodes, count=count, seed=seed, axes=tuple(axes))
+    if paper:
+        for name, value in (("count", count), ("seed", seed), ("axes", axes)):
+            if value is not None:
+                raise InvalidValue(f"`--{name}` does not go with --paper, which fixes it")
+        return _as_published(nodes, out)
+    count, axes = 52 if count is None else count, axes or ["clustering", "path_length"]
+
+    target = wirings.target(out, (".csv",))
+    found = sample_plane(nodes=nodes, count=count, seed=seed or 0, axes=tuple(axes))
     columns = dict.fromkeys(("clustering", "path_length", *axes))
     values = measure(found, tuple(columns))
     names = {"clustering": "C", "path_length": "L"}
@@ -137,8 +151,11 @@ def sample(
 
 
 def _as_published(nodes: int, out: str | None) -> int:
+    from wireloom.base import InvalidValue
     from wireloom.wiring import published_sample, sample_as_published
 
+    if out and Path(out).exists() and not Path(out).is_dir():
+        raise InvalidValue(f"`--out` with --paper must be a folder; got the file {out}")
     started = time.monotonic()
     with counting("graphs") as progress:
         found = sample_as_published(nodes, progress=progress)
@@ -170,7 +187,7 @@ def span(*, nodes: int, out: str | None) -> int:
     """Say what each family covers."""
     from wireloom.wiring import span as spanned
 
-    target = _target(out, (".svg", ".csv"))
+    target = wirings.target(out, (".svg", ".csv"))
     started = time.monotonic()
     with counting("graphs") as progress:
         found = spanned(nodes, progress=progress)
@@ -228,24 +245,31 @@ def steer(
     swaps: int,
     widths: list[int],
     out: str | None,
+    closest: bool,
     **options: Any,
 ) -> int:
     """Swap edges until the measures are the wanted ones."""
-    from wireloom.wiring import measure
+    from wireloom.wiring import OutOfReach, measure
     from wireloom.wiring import steer as steered
 
-    target = _target(out, (".svg", ".json"))
-    ((name, start),) = wirings.named([] if file is None else [file], options)
-    found = steered(
-        start,
-        clustering=clustering,
-        path_length=path_length,
-        spectral_gap=spectral_gap,
-        widths=widths,
-        tolerance=tolerance,
-        swaps=swaps,
-        seed=options["seed"],
-    )
+    target = wirings.target(out, (".svg", ".json"))
+    ((name, start),) = wirings.named([] if file is None else [file], options, own=("seed",))
+    try:
+        found = steered(
+            start,
+            clustering=clustering,
+            path_length=path_length,
+            spectral_gap=spectral_gap,
+            widths=widths,
+            tolerance=tolerance,
+            swaps=swaps,
+            seed=options["seed"] or 0,
+        )
+    except OutOfReach as error:
+        if not closest:
+            raise
+        print(error)
+        found = error.closest
     print(f"{name}: {len(start.edges)} edges, density {start.density:.4f}, before and after")
     for measured in ("clustering", "path_length", "spectral_gap"):
         before, after = measure([start, found], measured)
@@ -253,18 +277,6 @@ def steer(
     if target:
         wirings.save(target, found)
     return 0
-
-
-def _target(out: str | None, endings: tuple[str, ...]) -> Path | None:
-    """Where to write, if anywhere; known before the work begins."""
-    from wireloom.base import InvalidValue
-
-    if out is None:
-        return None
-    target = Path(out)
-    if target.suffix not in endings:
-        raise InvalidValue(f"`--out` must end in {' or '.join(endings)}; got {out}")
-    return target
 
 
 def _write(target: Path, text: str) -> None:

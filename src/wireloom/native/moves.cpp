@@ -156,7 +156,10 @@ Steered steer(BitRows& rows, const int32_t* kinds, const Target& target, int64_t
     // The temperature falls from a third of what a swap typically changes to a hundredth of that;
     // what it changes depends on the size of the graph.
     double typical = 0.0;
-    for (; result.tried < swaps && result.distance > target.close_enough; ++result.tried) {
+    int64_t closer = 0;  // swaps tried when the best graph was found
+    const int64_t patience = std::max<int64_t>(swaps / 4, 1);
+    for (; result.tried < swaps && result.distance > target.close_enough && result.tried - closer <= patience;
+         ++result.tried) {
         const Slots::Swap swap = slots.propose(random);
         const auto [a, b, c, d] = swap;
         if (kinds[a] != kinds[c] && kinds[b] != kinds[d]) continue;
@@ -171,7 +174,7 @@ Steered steer(BitRows& rows, const int32_t* kinds, const Target& target, int64_t
             vector = trial;
             slots.apply(swap);
             ++result.swaps;
-            if (now < result.distance) result.distance = now, best = rows;
+            if (now < result.distance) result.distance = now, best = rows, closer = result.tried;
         } else {
             clustering.part(a, d), clustering.part(c, b), clustering.join(a, b), clustering.join(c, d);
         }

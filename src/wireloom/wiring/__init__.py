@@ -13,7 +13,7 @@ from wireloom.wiring.families import (
     watts_strogatz,
     ws_flex,
 )
-from wireloom.wiring.measures import measure, register_measure
+from wireloom.wiring.measures import BUILT_IN, measure, register_measure
 from wireloom.wiring.moves import OutOfReach, steer
 from wireloom.wiring.paper import PaperSample, sample_as_published
 from wireloom.wiring.plane import sample_plane, spread
@@ -22,6 +22,7 @@ from wireloom.wiring.value import FlexOrigin, Wiring
 
 __all__ = [
     "AREAS",
+    "BUILT_IN",
     "FlexOrigin",
     "OutOfReach",
     "PaperSample",

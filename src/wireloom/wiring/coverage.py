@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wireloom.base import InvalidValue
 from wireloom.native import _native
 from wireloom.wiring.families import TRIES, check_nodes
 from wireloom.wiring.measures import measure
@@ -78,9 +77,7 @@ def span(nodes: int = 64, *, progress: Progress | None = None, threads: int | No
     Source: You et al. 2020, figure 3 and section 4.2; the paper's counts are rounded (53,000;
     8,000; 1,800) and its settings of Barabasi-Albert are not known, so ours come close to them.
     """
-    nodes = check_nodes("span", nodes, 8)
-    if nodes > 1024:
-        raise InvalidValue(f"`nodes` of span must be at most 1024; got {nodes}")
+    nodes = check_nodes("span", nodes, 8, 1024)
     grids = _grids(nodes)
     total = sum(len(amount) for _, _, amount, _, _ in grids)
     found: dict[str, tuple[np.ndarray, np.ndarray, int]] = {}

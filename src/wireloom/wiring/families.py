@@ -18,12 +18,11 @@ TRIES = 100
 VARIANTS = ("published", "text")
 
 
-def check_nodes(family: str, nodes: int, least: int) -> int:
+def check_nodes(family: str, nodes: int, least: int, most: int = MOST_NODES) -> int:
     """``nodes`` as a plain int; raises unless it is a whole number that the family can have."""
-    if not is_whole(nodes) or not least <= nodes <= MOST_NODES:
+    if not is_whole(nodes) or not least <= nodes <= most:
         raise InvalidValue(
-            f"`nodes` of {family} must be a whole number from {least} to {MOST_NODES}; "
-            f"got {nodes!r}"
+            f"`nodes` of {family} must be a whole number from {least} to {most}; got {nodes!r}"
         )
     return int(nodes)
 

@@ -38,7 +38,12 @@ _MEASURES: dict[str, Measure] = {}
 
 
 def register_measure(
-    name: str, function: MeasureFunction, *, label: str = "", logarithmic: bool = False
+    name: str,
+    function: MeasureFunction,
+    *,
+    label: str = "",
+    logarithmic: bool = False,
+    replace: bool = False,
 ) -> None:
     """Add a measure: `measure` and the plane take it by its name from then on.
 
@@ -47,9 +52,10 @@ def register_measure(
         function: takes a sequence of g wirings and returns g finite numbers.
         label: of an axis; the name by default.
         logarithmic: whether the plane spreads wirings evenly in its logarithm (positive only).
+        replace: whether the name may be that of a measure added before.
 
     Raises:
-        InvalidValue: for a name that is taken or is no identifier.
+        InvalidValue: for no identifier, or a name that is taken; a built-in one is never replaced.
 
     Example:
         >>> register_measure("edges_", lambda wirings: [len(w.edges) for w in wirings])
@@ -58,8 +64,11 @@ def register_measure(
     """
     if not isinstance(name, str) or not name.isidentifier():
         raise InvalidValue(f"`name` of a measure must be an identifier; got {name!r}")
-    if name in _MEASURES:
-        raise InvalidValue(f"`name` of a measure must be new; got {name!r}, which is one already")
+    if name in _MEASURES and not (replace and name not in BUILT_IN):
+        way = "" if name in BUILT_IN else " (`replace=True` takes its place)"
+        raise InvalidValue(
+            f"`name` of a measure must be new; got {name!r}, which is one already{way}"
+        )
     if not callable(function):
         raise InvalidValue(f"`function` of a measure must be callable; got {function!r}")
     _MEASURES[name] = Measure(name, function, label or name, logarithmic)
@@ -71,11 +80,8 @@ def measure_named(name: str) -> Measure:
     Raises:
         InvalidValue: if there is none; the message names the nearest.
     """
-    if name not in _MEASURES:
-        raise InvalidValue(
-            f"there is no measure {name!r}{nearest(str(name), _MEASURES)}; "
-            f"there are {', '.join(_MEASURES)}"
-        )
+    if not isinstance(name, str) or name not in _MEASURES:
+        raise InvalidValue(f"there is no measure {name!r}{nearest(str(name), _MEASURES)}")
     return _MEASURES[name]
 
 
@@ -143,6 +149,8 @@ def measure(
         return _connected(wirings, threads)[:2]
     if isinstance(names, str):
         return _checked(measure_named(names), wirings)
+    if not isinstance(names, Sequence):
+        raise InvalidValue(f"`names` of measure must be names of measures; got {names!r}")
     asked = [measure_named(name) for name in names]
     if not {"clustering", "path_length"} <= {m.name for m in asked}:
         return tuple(_checked(m, wirings) for m in asked)
@@ -206,9 +214,9 @@ def _connected(
     clustering, path_length, _, apart = _native_measures(wirings, threads=threads)
     if apart.any():
         i = int(np.flatnonzero(apart)[0])
+        which = "" if len(wirings) == 1 else f"number {i} of the given, "
         raise InvalidValue(
-            f"the average path length needs a connected wiring; number {i} of the given, "
-            f"{wirings[i]!r}, is not"
+            f"C, L and what rests on paths need a connected wiring; {which}{wirings[i]!r} is not"
         )
     return clustering, path_length
 
@@ -314,3 +322,4 @@ for _measure in (
     Measure("betweenness_spread", _betweenness_spread, "betweenness spread"),
 ):
     _MEASURES[_measure.name] = _measure
+BUILT_IN = frozenset(_MEASURES)

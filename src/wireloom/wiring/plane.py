@@ -97,7 +97,7 @@ def _check_count(function: str, count: int) -> None:
 
 
 def _check_axes(function: str, axes: Sequence[str]) -> None:
-    if isinstance(axes, str) or len(axes) != 2 or axes[0] == axes[1]:
+    if isinstance(axes, str) or not isinstance(axes, Sequence) or len(set(axes)) != 2:
         raise InvalidValue(f"`axes` of {function} must be two different measures; got {axes!r}")
     for name in axes:
         measure_named(name)
