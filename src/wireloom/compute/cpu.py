@@ -14,7 +14,7 @@ from torch import Tensor
 from wireloom.native import _native
 
 if TYPE_CHECKING:
-    from wireloom.compute.plan import Lists, Plan
+    from wireloom.compute.plan import Plan
 
 
 def serves(*tensors: Tensor) -> bool:
@@ -31,29 +31,32 @@ def _address(tensor: Tensor, *shape: int, dtype: torch.dtype = torch.float32) ->
 
 def product(plan: Plan, weight: Tensor, x: Tensor, bias: Tensor | None) -> Tensor:
     """y = W x (+ bias): [rows, batch] from [columns, batch]."""
-    return _product(plan.forward, weight, x, bias, plan.rows, plan.columns, plan.weights)
+    return _product(plan.words, weight, x, bias, plan.rows, back=False)
 
 
 def transposed_product(plan: Plan, weight: Tensor, y: Tensor) -> Tensor:
     """x = W^T y: [columns, batch] from [rows, batch]."""
-    return _product(plan.transposed, weight, y, None, plan.columns, plan.rows, plan.weights)
+    return _product(plan.words, weight, y, None, plan.columns, back=True)
 
 
 def _product(
-    lists: Lists, weight: Tensor, x: Tensor, bias: Tensor | None, rows: int, inputs: int, size: int
+    words: Tensor, weight: Tensor, x: Tensor, bias: Tensor | None, outputs: int, *, back: bool
 ) -> Tensor:
     x = x.contiguous()
     weight = weight.contiguous()
-    batch = x.shape[1]
-    if size == 0:  # empty lists have no address
-        return torch.zeros(rows, batch) if bias is None else bias[:, None].repeat(1, batch)
-    y = torch.empty(rows, batch)
+    (size,), (inputs, batch) = weight.shape, x.shape
+    y = torch.empty(outputs, batch)
     _native.product(
-        *lists.addresses,
+        words.data_ptr(),
+        len(words),
+        back,
         _address(weight, size),
-        0 if bias is None else _address(bias.contiguous(), rows),
+        0 if bias is None else _address(bias.contiguous(), outputs),
         _address(x, inputs, batch),
-        _address(y, rows, batch),
+        _address(y, outputs, batch),
+        outputs,
+        inputs,
+        size,
         batch,
         torch.get_num_threads(),
     )
@@ -63,18 +66,17 @@ def _product(
 def outer(plan: Plan, y: Tensor, x: Tensor) -> Tensor:
     """Entries of y x^T where weights exist: [weights]."""
     y, x = y.contiguous(), x.contiguous()
-    batch = x.shape[1]
+    (rows, batch), (columns, _) = y.shape, x.shape
     gradient = torch.empty(plan.weights)
-    groups, row_start, input_start, inputs, _, weight_first, _ = plan.forward.addresses
     _native.outer(
-        groups,
-        row_start,
-        input_start,
-        inputs,
-        weight_first,
-        _address(y, plan.rows, batch),
-        _address(x, plan.columns, batch),
+        plan.words.data_ptr(),
+        len(plan.words),
+        _address(y, rows, batch),
+        _address(x, columns, batch),
         _address(gradient, plan.weights),
+        rows,
+        columns,
+        plan.weights,
         batch,
         torch.get_num_threads(),
     )

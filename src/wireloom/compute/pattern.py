@@ -218,14 +218,15 @@ class Pattern:
         return mask
 
     @cached_property
-    def _key(self) -> tuple[tuple[int, ...], tuple[int, ...], bytes]:
+    def key(self) -> tuple[tuple[int, ...], tuple[int, ...], bytes]:
+        """The value by which patterns are equal."""
         return self.out_sizes, self.in_sizes, self.edges.tobytes()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Pattern) and self._key == other._key
+        return isinstance(other, Pattern) and self.key == other.key
 
     def __hash__(self) -> int:
-        return hash(self._key)
+        return hash(self.key)
 
     def __repr__(self) -> str:
         rows, columns = self.shape
