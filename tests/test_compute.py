@@ -33,7 +33,7 @@ from wireloom.wiring import Wiring, block_sizes, ring, ws_flex
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 quick = settings(deadline=None, max_examples=40)
-BATCHES = [0, 1, 15, 16, 17, 64, 65, 130]
+BATCHES = [0, 1, 15, 16, 17, 64, 65, 130, 600]
 RAGGED = Pattern(
     [1, 7, 3, 13, 2],
     [5, 1, 17, 4],

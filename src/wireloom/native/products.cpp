@@ -17,6 +17,7 @@ namespace WIRELOOM_BODY {
 namespace {
 
 constexpr int64_t kLargest = int64_t{1} << 19;  // floats of the largest panel that is copied
+constexpr int64_t kNear = int64_t{1} << 18;     // floats of input that the second cache should hold
 constexpr int64_t kGroups = 64;                 // most groups of a task
 
 // Memory of one thread, kept for the next call.
@@ -141,9 +142,9 @@ struct Side {
     const Index* reads;
 };
 
-// Columns [b, b + width) of the rows of one node, side by side at `to`, `stride` apart.
-void copy_rows(const float* from, int64_t rows, int64_t batch, int64_t width, float* to, int64_t stride) {
-    const int64_t whole = width / kLanes * kLanes;
+// Columns [b, b + width) of the rows of one node, side by side at `to`.
+void copy_rows(const float* from, int64_t rows, int64_t batch, int64_t width, float* to) {
+    const int64_t whole = width / kLanes * kLanes, stride = rounded(width);
     for (int64_t i = 0; i < rows; ++i, from += batch, to += stride) {
         for (int64_t b = 0; b < whole; b += kLanes) store(to + b, load(from + b));
         if (whole < width) store(to + whole, load_some(from + whole, width - whole));
@@ -189,31 +190,40 @@ void run_product(const ProductArgs& a, int threads) {
         int64_t counts[kGroups];
         for (int64_t g = begin, done = 0; g < end; ++g)
             done += counts[g - begin] = side.list(g, lowest, inputs + done, at ? at + done : nullptr);
-        for (int64_t p = task % parts * panels / parts; p < (task % parts + 1) * panels / parts; ++p) {
-            const int64_t b = p * panel, width = std::min(panel, a.batch - b), stride = rounded(width);
-            const bool copies = a.batch > panel && span && span * stride <= kLargest;
-            float* memory = copies ? panel_memory.of(span * stride) : nullptr;
+        // As many panels at a time as fit the second cache beside the weights, which pass once for all.
+        const int64_t whole = std::max<int64_t>(1, kNear / std::max<int64_t>(1, span * panel));
+        const bool copies = a.batch > panel && span && span * panel <= kLargest;
+        const int64_t last = (task % parts + 1) * panels / parts;
+        for (int64_t p = task % parts * panels / parts; p < last; p += whole) {
+            const int64_t from = p * panel, until = std::min(a.batch, std::min(last, p + whole) * panel);
+            float* memory = copies ? panel_memory.of(span * rounded(until - from)) : nullptr;
             char* copied = copies ? copied_memory.of(high - low + 1) : nullptr;
             if (copies) std::fill(copied, copied + (high - low + 1), 0);
-            Group group{inputs, 0, at, nullptr, 0, copies ? memory : a.x + lowest * a.batch + b,
-                        copies ? stride : a.batch};
+            Group group{inputs, 0, at, nullptr, 0, nullptr, 0};
             for (int64_t g = begin; g < end; ++g) {
                 for (int64_t i = side.first[g]; copies && i < side.first[g + 1]; ++i) {
                     const int64_t node = side.reads[i];
                     if (copied[node - low]) continue;
                     copied[node - low] = 1;
-                    copy_rows(a.x + side.left[node] * a.batch + b, side.left[node + 1] - side.left[node], a.batch,
-                              width, memory + (side.left[node] - lowest) * stride, stride);
+                    const int64_t row = side.left[node], rows = side.left[node + 1] - row;
+                    for (int64_t b = from; b < until; b += panel)
+                        copy_rows(a.x + row * a.batch + b, rows, a.batch, std::min(panel, until - b),
+                                  memory + (b - from) * span + (row - lowest) * rounded(std::min(panel, until - b)));
                 }
                 const int64_t first = side.top[g], rows = side.top[g + 1] - first;
                 const int64_t tiles = (rows + kRows - 1) / kRows;
                 group.count = group.row_stride = counts[g - begin];
                 const float* weights = a.back ? a.weights : a.weights + a.plan.weight_first[g];
-                for (int64_t t = 0; t < tiles; ++t) {  // tiles of nearly equal height: 14 rows are 7 + 7
-                    const int64_t top = rows * t / tiles, height = rows * (t + 1) / tiles - top;
-                    group.weights = weights + (a.back ? top : top * group.count);
-                    kByRows[height](group, a.bias ? a.bias + first + top : nullptr,
-                                    a.y + (first + top) * a.batch + b, a.batch, width);
+                for (int64_t b = from; b < until; b += panel) {
+                    const int64_t width = std::min(panel, until - b);
+                    group.x = copies ? memory + (b - from) * span : a.x + lowest * a.batch + b;
+                    group.x_stride = copies ? rounded(width) : a.batch;
+                    for (int64_t t = 0; t < tiles; ++t) {  // tiles of nearly equal height: 14 rows are 7 + 7
+                        const int64_t top = rows * t / tiles, height = rows * (t + 1) / tiles - top;
+                        group.weights = weights + (a.back ? top : top * group.count);
+                        kByRows[height](group, a.bias ? a.bias + first + top : nullptr,
+                                        a.y + (first + top) * a.batch + b, a.batch, width);
+                    }
                 }
                 group.inputs += group.count;
                 if (at) group.at += group.count;
@@ -232,69 +242,69 @@ void product(const ProductArgs& a, int threads) {
 // ---- the outer product -----------------------------------------------------------------------
 
 // A tile of R rows and kLanes / R inputs: as many sums as a vector has lanes, so that one tree of
-// additions finishes all of them.
-template <int R, int... I, int... J>
-inline void outer_sums(const float* dy, int64_t dy_stride, const float* const* x, int64_t width, float* totals,
-                       std::integer_sequence<int, I...>, std::integer_sequence<int, J...>) {
-    constexpr int K = kLanes / R;
+// additions finishes all of them. With `Part`, the width is not a whole number of vectors.
+template <int R, bool Part, int... I, int... J, int... K>
+[[gnu::always_inline]] inline Vec outer_tile(const float* dy, int64_t batch, const float* const* x, int64_t width,
+                                             std::integer_sequence<int, I...>, std::integer_sequence<int, J...>,
+                                             std::integer_sequence<int, K...>) {
+    constexpr int inputs = kLanes / R;
     Vec sums[kLanes] = {(void(I), Vec{})...};
     auto add = [&](auto read) __attribute__((always_inline)) {
-        const Vec gradients[R] = {read(dy + J * dy_stride)...};
-        ((I < R * K ? void(sums[I] += gradients[I / K % R] * read(x[I % K])) : void()), ...);
+        const Vec gradients[R] = {read(dy + J * batch)...};
+        const Vec values[inputs] = {held(read(x[K]))...};
+        ((I < R * inputs ? void(sums[I] += gradients[I / inputs % R] * values[I % inputs]) : void()), ...);
     };
     int64_t b = 0;
     for (; b + kLanes <= width; b += kLanes) add([b](const float* from) { return load(from + b); });
-    if (b < width) add([b, width](const float* from) { return load_some(from + b, width - b); });
-    store(totals, sum_each(sums));
+    if constexpr (Part) add([b, width](const float* from) { return load_some(from + b, width - b); });
+    return sum_each(sums);
 }
 
-template <int R>
-void outer_tile(const float* dy, int64_t dy_stride, const float* const* x, int64_t width, float* gradient,
-                int64_t stride, int64_t kept, bool add) {
+struct OuterGroup {
+    const float* dy;  // of the first row of the first tile
+    const float* x;
+    int64_t batch, width;
+    const int32_t* inputs;
+    int64_t count;
+    float* gradient;
+    bool add;  // to what is there
+};
+
+// Tiles of R rows, all by the same inputs before the next ones: these stay near.
+template <int R, bool Part>
+void outer_rows(const OuterGroup& g, int64_t tiles) {
     constexpr int K = kLanes / R;
-    float totals[kLanes];
-    outer_sums<R>(dy, dy_stride, x, width, totals, std::make_integer_sequence<int, kLanes>{},
-                  std::make_integer_sequence<int, R>{});
-    if (add)
-        for (int r = 0; r < R; ++r)
-            for (int64_t k = 0; k < kept; ++k) gradient[r * stride + k] += totals[r * K + k];
-    else if (kept == K)
-        for (int r = 0; r < R; ++r) std::memcpy(gradient + r * stride, totals + r * K, K * sizeof(float));
-    else
-        for (int r = 0; r < R; ++r)
-            for (int64_t k = 0; k < kept; ++k) gradient[r * stride + k] = totals[r * K + k];
-}
-
-using Tile = void (*)(const float*, int64_t, const float* const*, int64_t, float*, int64_t, int64_t, bool);
-constexpr Tile kByOuterRows[] = {nullptr, outer_tile<1>, outer_tile<kOuterRows < 2 ? 1 : 2>,
-                                 outer_tile<kOuterRows < 3 ? 1 : 3>, outer_tile<kOuterRows < 4 ? 1 : 4>};
-
-constexpr int64_t kSlab = 256;  // columns of the batch that are summed at a time, up to twice as many
-
-// The rows of a receiver, all by the same tile of inputs: these stay near while the rows pass.
-void outer_slab(const float* dy, int64_t dy_stride, int64_t rows, const float* x, int64_t batch, const int32_t* inputs,
-                int64_t count, int64_t width, float* gradient, bool add) {
-    const int64_t tiles = (rows + kOuterRows - 1) / kOuterRows;
-    // Where some tiles have a row less than others, they come in two runs, each of its own width.
-    for (int64_t t = 0; t < tiles;) {
-        const int64_t height = rows * (t + 1) / tiles - rows * t / tiles;
-        int64_t until = t + 1;
-        while (until < tiles && rows * (until + 1) / tiles - rows * until / tiles == height) ++until;
-        const int64_t K = kLanes / height;
-        const float* x_rows[kLanes];
-        for (int64_t k = 0; k < count; k += K) {
-            // The last tile overlaps the one before; where there is none, it repeats its last input.
-            const int64_t from = std::max<int64_t>(0, std::min(k, count - K)), kept = std::min(K, count - from);
-            for (int64_t i = 0; i < K; ++i) x_rows[i] = x + inputs[from + std::min(i, kept - 1)] * batch;
-            for (int64_t u = t; u < until; ++u) {
-                const int64_t top = rows * u / tiles;
-                kByOuterRows[height](dy + top * dy_stride, dy_stride, x_rows, width, gradient + top * count + from,
-                                     count, kept, add);
-            }
+    for (int64_t k = 0; k < g.count; k += K) {
+        const int64_t kept = std::min<int64_t>(K, g.count - k);
+        const float* x[K];
+        for (int64_t i = 0; i < K; ++i) x[i] = g.x + g.inputs[k + std::min(i, kept - 1)] * g.batch;
+        for (int64_t t = 0; t < tiles; ++t) {
+            float totals[kLanes];
+            store(totals, outer_tile<R, Part>(g.dy + t * R * g.batch, g.batch, x, g.width,
+                                              std::make_integer_sequence<int, kLanes>{},
+                                              std::make_integer_sequence<int, R>{},
+                                              std::make_integer_sequence<int, K>{}));
+            float* to = g.gradient + t * R * g.count + k;
+            if (kept == K && !g.add)
+                for (int r = 0; r < R; ++r) std::memcpy(to + r * g.count, totals + r * K, K * sizeof(float));
+            else
+                for (int r = 0; r < R; ++r)
+                    for (int64_t i = 0; i < kept; ++i)
+                        to[r * g.count + i] = totals[r * K + i] + (g.add ? to[r * g.count + i] : 0.0f);
         }
-        t = until;
     }
 }
+
+using OuterRows = void (*)(const OuterGroup&, int64_t);
+template <bool Part, int... R>
+constexpr std::array<OuterRows, kOuterRows + 1> every_outer_height(std::integer_sequence<int, R...>) {
+    return {nullptr, outer_rows<R + 1, Part>...};
+}
+constexpr std::array<OuterRows, kOuterRows + 1> kByOuterRows[2] = {
+    every_outer_height<false>(std::make_integer_sequence<int, kOuterRows>{}),
+    every_outer_height<true>(std::make_integer_sequence<int, kOuterRows>{})};
+
+constexpr int64_t kSlab = 256;  // columns of the batch that are summed at a time, up to twice as many
 
 template <class Index>
 void run_outer(const OuterArgs& a, int threads) {
@@ -307,10 +317,17 @@ void run_outer(const OuterArgs& a, int threads) {
         const int64_t begin = a.plan.weight_first[g], count = (a.plan.weight_first[g + 1] - begin) / rows;
         int32_t* inputs = input_memory.of(count);
         side.list(g, 0, inputs, nullptr);
+        // Tiles of nearly equal height: `high` of them have a row more than the others.
+        const int64_t tiles = (rows + kOuterRows - 1) / kOuterRows, low = rows / tiles, high = rows - low * tiles;
         int64_t b = 0;
         do {
-            outer_slab(a.dy + first * a.batch + b, a.batch, rows, a.x + b, a.batch, inputs, count,
-                       std::min(slab, a.batch - b), a.gradient + begin, b > 0);
+            const int64_t width = std::min(slab, a.batch - b);
+            const auto& by_rows = kByOuterRows[width % kLanes != 0];
+            OuterGroup group{a.dy + first * a.batch + b, a.x + b, a.batch, width, inputs, count, a.gradient + begin,
+                             b > 0};
+            if (high) by_rows[low + 1](group, high);
+            group.dy += high * (low + 1) * a.batch, group.gradient += high * (low + 1) * count;
+            by_rows[low](group, tiles - high);
             b += slab;
         } while (b < a.batch);
     }

@@ -50,6 +50,15 @@ inline void store_some(float* to, Vec v, int64_t count) {
     for (int64_t i = 0; i < count; ++i) to[i] = lanes[i];
 #endif
 }
+// A value that stays in its register: compilers else read it from memory at each of its uses.
+inline Vec held(Vec v) {
+#if defined(__AVX512F__)
+    asm("" : "+v"(v));
+#elif defined(__AVX2__)
+    asm("" : "+x"(v));
+#endif
+    return v;
+}
 inline Vec spread(float value) { return value - Vec{}; }
 
 // ---- sums across lanes: a binary tree, the same for every caller -----------------------------
