@@ -16,6 +16,7 @@ namespace wireloom {
 namespace WIRELOOM_BODY {
 namespace {
 
+constexpr int kHeight = kLanes == 16 ? 13 : kRows;  // most rows of a tile two vectors wide
 constexpr int64_t kLargest = int64_t{1} << 19;  // floats of the largest panel that is copied
 constexpr int64_t kNear = int64_t{1} << 18;     // floats of input that the second cache should hold
 constexpr int64_t kGroups = 64;                 // most groups of a task
@@ -99,10 +100,10 @@ void product_rows(const Group& g, const float* bias, float* y, int64_t y_stride,
 
 using Rows = void (*)(const Group&, const float*, float*, int64_t, int64_t);
 template <int... R>
-constexpr std::array<Rows, kRows + 1> every_height(std::integer_sequence<int, R...>) {
+constexpr std::array<Rows, kHeight + 1> every_height(std::integer_sequence<int, R...>) {
     return {nullptr, product_rows<R + 1>...};
 }
-constexpr std::array<Rows, kRows + 1> kByRows = every_height(std::make_integer_sequence<int, kRows>{});
+constexpr std::array<Rows, kHeight + 1> kByRows = every_height(std::make_integer_sequence<int, kHeight>{});
 
 // One direction of a plan: groups of output rows, and the nodes that each reads.
 template <class Index>
@@ -211,7 +212,7 @@ void run_product(const ProductArgs& a, int threads) {
                                   memory + (b - from) * span + (row - lowest) * rounded(std::min(panel, until - b)));
                 }
                 const int64_t first = side.top[g], rows = side.top[g + 1] - first;
-                const int64_t tiles = (rows + kRows - 1) / kRows;
+                const int64_t tiles = (rows + kHeight - 1) / kHeight;
                 group.count = group.row_stride = counts[g - begin];
                 const float* weights = a.back ? a.weights : a.weights + a.plan.weight_first[g];
                 for (int64_t b = from; b < until; b += panel) {

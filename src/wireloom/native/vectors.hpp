@@ -14,14 +14,13 @@ namespace WIRELOOM_BODY {
 namespace {
 
 #if defined(__AVX512F__)
-constexpr int kLanes = 16, kRows = 13, kOuterRows = 4;
+constexpr int kLanes = 16, kOuterRows = 4;
 #elif defined(__AVX2__)
-constexpr int kLanes = 8, kRows = 6, kOuterRows = 2;
+constexpr int kLanes = 8, kOuterRows = 2;
 #else
-constexpr int kLanes = 4, kRows = 6, kOuterRows = 1;
+constexpr int kLanes = 4, kOuterRows = 1;
 #endif
-// kRows: most rows of a product's tile, which is two vectors wide and whose sums fill the registers;
-// kOuterRows: most rows of an outer product's tile
+constexpr int kRows = 6;  // most rows of a tile
 
 typedef float Vec __attribute__((vector_size(kLanes * sizeof(float))));
 
