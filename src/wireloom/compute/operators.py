@@ -24,6 +24,7 @@ from torch.autograd import Function
 
 from wireloom.base import InvalidValue
 from wireloom.compute import cpu, reference
+from wireloom.compute.pattern import Pattern
 from wireloom.compute.plan import pattern_of, sound
 
 LIBRARY = torch.library.Library("wireloom", "DEF")
@@ -42,42 +43,51 @@ outer = torch.ops.wireloom.outer.default
 # ---- bodies ----------------------------------------------------------------------------------
 
 
-def _fit(one: Tensor, other: Tensor, plan: Tensor, matrices: bool) -> None:
-    """Refuse what no kernel may see; whether sizes fit the plan, the kernels check themselves."""
+def _fit(one: Tensor, other: Tensor, matrices: bool) -> None:
     fits = one.dim() == 1 + matrices and other.dim() == 2
     if not fits or (matrices and one.shape[1] != other.shape[1]):
         raise InvalidValue(
             f"operands of shape {list(one.shape)} and {list(other.shape)} do not fit each other"
         )
+    if one.dtype != other.dtype or one.device != other.device:
+        raise InvalidValue(
+            "the operands must share dtype and device; got "
+            f"{one.dtype} on {one.device} and {other.dtype} on {other.device}"
+        )
+
+
+def _refuse_unless_sound(plan: Tensor) -> None:
     if not sound(plan):
         raise InvalidValue("`plan` must be the words of a pattern's plan, unchanged")
 
 
 def _product_on_cpu(weight: Tensor, x: Tensor, plan: Tensor, rows: int) -> Tensor:
-    if cpu.serves(weight, x):
-        _fit(weight, x, plan, False)
-        return cpu.product(plan, weight, x, None, rows)
-    return _product_anywhere(weight, x, plan, rows)
+    if not cpu.serves(weight, x):
+        return _product_anywhere(weight, x, plan, rows)
+    _fit(weight, x, False)
+    _refuse_unless_sound(plan)
+    return cpu.product(plan, weight, x, None, rows)
 
 
 def _transposed_on_cpu(weight: Tensor, y: Tensor, plan: Tensor, columns: int) -> Tensor:
-    if cpu.serves(weight, y):
-        _fit(weight, y, plan, False)
-        return cpu.transposed_product(plan, weight, y, columns)
-    return _transposed_anywhere(weight, y, plan, columns)
+    if not cpu.serves(weight, y):
+        return _transposed_anywhere(weight, y, plan, columns)
+    _fit(weight, y, False)
+    _refuse_unless_sound(plan)
+    return cpu.transposed_product(plan, weight, y, columns)
 
 
 def _outer_on_cpu(y: Tensor, x: Tensor, plan: Tensor, weights: int) -> Tensor:
-    if cpu.serves(y, x):
-        _fit(y, x, plan, True)
-        return cpu.outer(plan, y, x, weights)
-    return _outer_anywhere(y, x, plan, weights)
+    if not cpu.serves(y, x):
+        return _outer_anywhere(y, x, plan, weights)
+    _fit(y, x, True)
+    _refuse_unless_sound(plan)
+    return cpu.outer(plan, y, x, weights)
 
 
-def _pattern(plan: Tensor, rows: int, columns: int, weights: int) -> Any:
+def _pattern(plan: Tensor, rows: int, columns: int, weights: int) -> Pattern:
     held = plan.cpu()
-    if not sound(held):
-        raise InvalidValue("`plan` must be the words of a pattern's plan, unchanged")
+    _refuse_unless_sound(held)
     pattern = pattern_of(held)
     if (*pattern.shape, pattern.weights) != (rows, columns, weights):
         raise InvalidValue(
@@ -88,22 +98,27 @@ def _pattern(plan: Tensor, rows: int, columns: int, weights: int) -> Any:
 
 
 def _product_anywhere(weight: Tensor, x: Tensor, plan: Tensor, rows: int) -> Tensor:
+    _fit(weight, x, False)
     return reference.product(_pattern(plan, rows, len(x), len(weight)), weight, x)
 
 
 def _transposed_anywhere(weight: Tensor, y: Tensor, plan: Tensor, columns: int) -> Tensor:
+    _fit(weight, y, False)
     return reference.transposed_product(_pattern(plan, len(y), columns, len(weight)), weight, y)
 
 
 def _outer_anywhere(y: Tensor, x: Tensor, plan: Tensor, weights: int) -> Tensor:
+    _fit(y, x, True)
     return reference.outer(_pattern(plan, len(y), len(x), weights), y, x)
 
 
 def _shape_of_product(weight: Tensor, x: Tensor, plan: Tensor, outputs: int) -> Tensor:
+    _fit(weight, x, False)
     return x.new_empty(outputs, x.shape[1])
 
 
 def _shape_of_outer(y: Tensor, x: Tensor, plan: Tensor, weights: int) -> Tensor:
+    _fit(y, x, True)
     return x.new_empty(weights)
 
 
