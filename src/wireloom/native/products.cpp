@@ -19,7 +19,8 @@ namespace {
 constexpr int kHeight = kLanes == 16 ? 13 : kRows;  // most rows of a tile two vectors wide
 constexpr int64_t kLargest = int64_t{1} << 19;  // floats of the largest panel that is copied
 constexpr int64_t kNear = int64_t{1} << 18;     // floats of input that the second cache should hold
-constexpr int64_t kGroups = 64;                 // most groups of a task
+constexpr int64_t kTaskRows = 2048;             // output rows of a task, about
+constexpr int64_t kGroups = 2048;               // most groups of a task
 
 // Memory of one thread, kept for the next call.
 template <class T>
@@ -61,7 +62,7 @@ struct Group {
 
 // R rows by V vectors; or, with `Part`, by V - 1 and the first `kept` lanes of one more.
 template <int R, int V, bool Part, int... I, int... J>
-inline void product_tile(const Group& g, const float* bias, int64_t b, float* y, int64_t y_stride, int64_t kept,
+[[gnu::always_inline]] inline void product_tile(const Group& g, const float* bias, int64_t b, float* y, int64_t y_stride, int64_t kept,
                          std::integer_sequence<int, I...>, std::integer_sequence<int, J...>) {
     // Written without loops over the sums, so that no compiler keeps them in memory.
     Vec sums[R * V] = {spread(bias ? bias[I / V] : 0.0f)...};
@@ -81,7 +82,7 @@ inline void product_tile(const Group& g, const float* bias, int64_t b, float* y,
 }
 
 template <int R, int V, bool Part = false>
-void tile(const Group& g, const float* bias, int64_t b, float* y, int64_t y_stride, int64_t kept = kLanes) {
+[[gnu::always_inline]] inline void tile(const Group& g, const float* bias, int64_t b, float* y, int64_t y_stride, int64_t kept = kLanes) {
     product_tile<R, V, Part>(g, bias, b, y + b, y_stride, kept, std::make_integer_sequence<int, R * V>{},
                              std::make_integer_sequence<int, V>{});
 }
@@ -89,7 +90,7 @@ void tile(const Group& g, const float* bias, int64_t b, float* y, int64_t y_stri
 template <int R>
 void product_rows(const Group& g, const float* bias, float* y, int64_t y_stride, int64_t width) {
     // Few rows need more columns to keep the multipliers busy.
-    constexpr int V = R == 1 ? 8 : R <= 3 && kLanes == 16 ? 4 : 2;
+    constexpr int V = R == 1 ? 8 : R <= kRows && kLanes == 16 ? 4 : 2;
     int64_t b = 0;
     for (; b + V * kLanes <= width; b += V * kLanes) tile<R, V>(g, bias, b, y, y_stride);
     if constexpr (V > 2)
@@ -155,7 +156,7 @@ void copy_rows(const float* from, int64_t rows, int64_t batch, int64_t width, fl
 // Columns that a panel should have: little enough for the inputs of a group to stay in the nearest
 // cache, and more where groups are so low that their tiles are wide.
 int64_t panel_width(int64_t rows, int64_t groups) {
-    return kLanes * (rows == groups ? 8 : rows < 4 * groups ? 4 : 2);
+    return kLanes * (rows == groups ? 8 : rows <= kRows * groups ? 4 : 2);
 }
 
 template <class Index>
@@ -163,11 +164,15 @@ void run_product(const ProductArgs& a, int threads) {
     const Side<Index> side(a.plan, a.back);
     const int64_t panel = panel_width(side.top[side.groups], side.groups);
     const int64_t panels = (a.batch + panel - 1) / panel;
-    // Tasks: a few for each thread, of all panels if the groups alone are enough.
+    // Tasks: a few for each thread. Each copies the inputs that it reads, so it should have many
+    // rows; where these make too few tasks, panels are shared out too, and then fewer rows.
     const int64_t wanted = threads > 1 ? 4 * threads : 1;
-    const int64_t size = std::clamp<int64_t>(side.groups / wanted, std::min<int64_t>(16, side.groups), kGroups);
-    const int64_t chunks = (side.groups + size - 1) / size;
+    const int64_t most = std::clamp<int64_t>(kTaskRows * side.groups / side.top[side.groups], 1, kGroups);
+    int64_t chunks = (side.groups + most - 1) / most;
     const int64_t parts = std::clamp<int64_t>((wanted + chunks - 1) / chunks, 1, std::max<int64_t>(1, panels));
+    chunks = std::clamp<int64_t>((wanted + parts - 1) / parts, chunks, std::max(chunks, side.groups / 8));
+    const int64_t size = (side.groups + chunks - 1) / chunks;
+    chunks = (side.groups + size - 1) / size;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
     for (int64_t task = 0; task < chunks * parts; ++task) {
         static thread_local Scratch<float> panel_memory;
