@@ -16,7 +16,7 @@ import pytest
 from wireloom.cli import main
 from wireloom.wiring import Wiring, published_sample, ws_flex
 
-COMMANDS = ("explore", "status", "report", "graph draw", "graph measure", "cost")
+COMMANDS = ("explore", "status", "report", "analyse", "graph draw", "graph measure", "cost")
 TINY = (
     "--preset digits --wirings 6 --sample plane --nodes 8 --width 16 --stem 16 --seeds 2 "
     "--epochs 2 --limit 200 --workers 1 --threads 1"
@@ -85,22 +85,22 @@ def test_help_is_printed_and_fits(wireloom, command: str) -> None:
     assert max(map(len, said.out.splitlines())) <= 120
 
 
-@pytest.mark.parametrize("command", ["explore", "graph draw", "graph measure", "cost"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_examples_in_the_help_are_understood(wireloom, command: str) -> None:
     from wireloom.cli.parser import parser
 
     said = wireloom(*command.split(), "--help")
     examples = re.findall(rf"^  wireloom ({command} .*?)(?:  .*)?$", said.out, re.MULTILINE)
     assert examples
-    for example in examples:
-        assert parser().parse_args(example.split()).command == command
+    runs = {parser().parse_args(example.split()).run for example in examples}
+    assert len(runs) == 1
 
 
 def test_help_and_errors_load_neither_torch_nor_numpy() -> None:
     done = python(
         "import sys\nfrom wireloom.cli import main\n"
-        "for words in (['--help'], ['explore', '--help'], ['cost', '--nope']):\n"
-        "    try: main(words)\n"
+        "for words in ('--help', 'explore --help', 'analyse --help', 'cost --nope'):\n"
+        "    try: main(words.split())\n"
         "    except SystemExit: pass\n"
         "print(sorted({'torch', 'numpy', 'pandas', 'sqlalchemy', 'rich'} & set(sys.modules)))"
     )
@@ -133,6 +133,10 @@ def test_version_is_printed(wireloom) -> None:
         ("explore --out x --order mixed", ["--order", "per_seed"]),
         ("status", ["STUDY"]),
         ("status x --degree 3", ["'--degree'"]),
+        ("analyse", ["TABLE"]),
+        ("analyse x.csv --by bins", ["--by", "wiring"]),
+        ("analyse x.csv --correct holm", ["'--correct'", "did you mean --correction?"]),
+        ("analyse x.csv --cells many", ["--cells", "many"]),
         ("graph draw --out w.svg --node 8", ["'--node'", "did you mean --nodes?"]),
         ("graph draw --nodes 8", ["--out"]),
         ("cost --family small-world", ["ws-flex"]),
@@ -148,16 +152,15 @@ def test_what_is_not_understood_is_one_line(wireloom, words: str, parts: list[st
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        ("graph draw --nodes 8 --degree 9 --out {t}/w.svg", ["`degree`", "[2, 7]", "got 9.0"]),
+        ("graph draw --nodes 8 --degree 9 --out {t}/w.svg", ["`degree`", "[2, 7]", "got 9"]),
         ("graph draw --nodes 8 --degree nan --out {t}/w.svg", ["`degree`", "nan"]),
         ("graph draw --nodes 8 --degree 4 --rewire 1.5 --out {t}/w.svg", ["`rewire`", "1.5"]),
         ("graph draw --nodes 2 --out {t}/w.svg", ["`nodes`", "got 2"]),
         ("graph draw --seed -1 --out {t}/w.svg", ["`seed`", "-1"]),
         ("graph draw --out {t}/w.png", [".svg or .json"]),
         ("graph draw --out {t}/no/w.svg", ["cannot be written: No such file"]),
-        ("graph draw --family ring --degree 2.5 --out {t}/w.svg", ["`--degree`", "2.5"]),
-        ("graph draw --family ring --degree nan --out {t}/w.svg", ["`--degree`", "nan"]),
-        ("graph draw --family ring --degree inf --out {t}/w.svg", ["`--degree`", "inf"]),
+        ("graph draw --family ring --degree nan --out {t}/w.svg", ["`degree`", "nan"]),
+        ("graph draw --family ring --degree inf --out {t}/w.svg", ["`degree`", "inf"]),
         ("graph measure {t}/none.json", ["none.json"]),
         ("graph measure {t}/letter.txt", ["letter.txt"]),
         ("cost --nodes 64 --width 32", ["`nodes`", "`width` = 32", "got 64 nodes"]),
@@ -220,10 +223,10 @@ def test_drawn_wiring_is_measured_alike_from_its_file(wireloom, tmp_path: Path) 
     assert Wiring.load(tmp_path / "w.json") == wiring
     from_file = wireloom("graph", "measure", tmp_path / "w.json")
     direct = wireloom("graph", "measure", *drawing)
-    assert drawn == from_file
-    assert drawn.code == 0
-    assert f"C {wiring.clustering:.6f}, L {wiring.path_length:.6f}" in drawn.out
-    assert drawn.out.split(": ")[-1] == direct.out.split(": ")[-1]
+    measures = {said.out.splitlines()[0].split(": ")[1] for said in (drawn, from_file, direct)}
+    assert len(measures) == 1
+    assert f"C {wiring.clustering:.6f}, L {wiring.path_length:.6f}" in measures.pop()
+    assert drawn.out.endswith(f"written: {tmp_path / 'w.json'}\n")
 
 
 def test_picture_of_a_wiring_is_svg(wireloom, tmp_path: Path) -> None:
@@ -253,6 +256,29 @@ def test_cost_of_a_complete_wiring_is_the_baseline(wireloom) -> None:
     said = wireloom("cost", "--family", "complete", "--nodes", 16, "--width", 64, "--stem", 64)
     _, dense, wired = said.out.splitlines()
     assert dense.split()[-3:] == wired.split()[-3:]
+
+
+def test_directed_wiring_is_drawn_measured_and_priced(wireloom, tmp_path: Path) -> None:
+    arcs = [(i, (i + step) % 8) for i in range(8) for step in (1, 3)]
+    wiring = Wiring.from_edges(8, arcs, directed=True)
+    wiring.save(tmp_path / "w.json")
+    said = wireloom("graph", "measure", tmp_path / "w.json")
+    assert said.code == 0
+    assert "8 nodes, 16 directed edges, average degree 2" in said.out
+    assert f"C {wiring.clustering:.6f}, L {wiring.path_length:.6f}, both ways" in said.out
+    said = wireloom("graph", "draw", tmp_path / "w.json", "--out", tmp_path / "w.svg")
+    assert said.code == 0
+    assert "<marker" in (tmp_path / "w.svg").read_text()
+    plain = wiring.undirected()
+    plain.save(tmp_path / "plain.json")
+    words = ("--budget", "none", "--width", 16, "--stem", 16)
+    said = wireloom("cost", tmp_path / "w.json", tmp_path / "plain.json", *words)
+    assert said.code == 0
+    _, dense, one, other = said.out.splitlines()
+    macs = [int(line.split()[-2].replace(",", "")) for line in (dense, one, other)]
+    block = 3 * (16 // 8) ** 2  # multiply-adds of a block in the three hidden layers
+    assert macs[0] - macs[1] == block * (64 - 8 - 16)
+    assert macs[2] - macs[1] == block * (len(plain.blocks()) - 24)
 
 
 # Studies
@@ -313,6 +339,20 @@ def test_report_is_written_where_asked(
     assert_refused(lost, "page.html cannot be written")
 
 
+def test_study_is_analysed_with_its_curves(
+    wireloom, explored: tuple[Path, str], tmp_path: Path
+) -> None:
+    said = wireloom("analyse", explored[0], "--resamples", 0, "--out", tmp_path / "out")
+    assert said.code == 0
+    assert said.out.startswith("tiny: 12 runs of 6 wirings (2 seeds) and 2 of the dense baseline")
+    assert "the learning curves must hold at least 2 epochs" in " ".join(said.out.split())
+    page = (tmp_path / "out" / "tiny.html").read_text()
+    assert "How few epochs would do" in page
+    assert "How few epochs would do" in (explored[0] / "report.html").read_text()
+    table = wireloom("analyse", explored[0] / "runs.parquet", "--resamples", 0)
+    assert table.out.splitlines()[2:10] == said.out.splitlines()[2:10]
+
+
 def test_dry_run_says_the_time_and_writes_nothing(wireloom, tmp_path: Path) -> None:
     said = wireloom("explore", *TINY.split(), "--dry-run", "--out", tmp_path / "study")
     assert said.code == 0
@@ -335,12 +375,12 @@ def test_full_disk_is_one_line(
 
 
 def test_interrupt_says_how_to_go_on(wireloom, monkeypatch: pytest.MonkeyPatch) -> None:
-    from wireloom.cli import commands
+    from wireloom.cli import networks
 
     def interrupted(**_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(commands.COMMANDS, "cost", interrupted)
+    monkeypatch.setattr(networks, "price", interrupted)
     said = wireloom("cost")
     assert said.code == 130
     assert "the same command goes on from here" in said.err

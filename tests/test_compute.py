@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from wireloom.base import InvalidValue
+from refusals import refusal
 from wireloom.compute import (
     Pattern,
     cpu,
@@ -40,16 +40,6 @@ RAGGED = Pattern(
     [(0, 0), (1, 0), (1, 2), (3, 0), (3, 1), (3, 2), (3, 3), (4, 3)],
 )  # receiver 2 reads nothing
 EMPTY = Pattern([2, 3], [4], [])
-
-
-def refusal(call, *args, **kwargs) -> str:
-    """The one sentence with which a call refuses its arguments."""
-    with pytest.raises(InvalidValue) as caught:
-        call(*args, **kwargs)
-    text = str(caught.value)
-    assert text
-    assert "\n" not in text
-    return text
 
 
 def drawn(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> torch.Tensor:

@@ -19,6 +19,8 @@ SEEN = {
     "03_population": "30 networks in ",
     "04_study": "63 of 63 networks trained now",
     "05_own_data": "opened again: 14 networks",
+    "06_analyse": "shuffled: Treat this map as noise",
+    "07_structure_not_density": "out of reach: the closest to C 0.9 has",
 }
 
 

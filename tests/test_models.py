@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from wireloom.base import InvalidValue
+from refusals import refusal
 from wireloom.compute import Pattern, cross_entropy
 from wireloom.models import (
     Build,
@@ -40,16 +40,6 @@ WIRINGS = [
     Wiring.from_edges(5, [(0, 1), (1, 2), (2, 0), (3, 0), (4, 3)], directed=True),
     None,
 ]
-
-
-def refusal(call, *args, **kwargs) -> str:
-    """The one sentence with which a call refuses its arguments."""
-    with pytest.raises(InvalidValue) as caught:
-        call(*args, **kwargs)
-    text = str(caught.value)
-    assert text
-    assert "\n" not in text
-    return text
 
 
 def images(count: int = 19, shape: tuple[int, ...] = (3, 4, 4), seed: int = 0) -> torch.Tensor:
@@ -740,3 +730,20 @@ def test_a_split_adds_up_to_the_whole(sizes):
     text = refusal(trained().split, sizes)
     assert "`sizes`" in text
     assert "10" in text
+
+
+def test_a_population_takes_a_published_sample_as_it_comes():
+    few = dict(list(published_sample().items())[:2])
+    pop = population("mlp", few, seeds=[1, 2], width=64, stem=64)
+    assert [m.seed for m in pop.members] == [1, 2, 1, 2]
+    assert [m.wiring for m in pop.members[::2]] == list(few.values())
+
+
+def test_one_where_several_are_needed_and_foreign_modules_are_refused():
+    assert "`wirings` of a population must be several, such as [w]" in refusal(
+        population, "mlp", ring(nodes=8)
+    )
+    assert "`seeds` of a population must be several, such as range(3); got 3" in refusal(
+        population, "mlp", [ring(nodes=8)], seeds=3
+    )
+    assert "`net` of cost must be a network" in refusal(cost, torch.nn.Linear(2, 2))

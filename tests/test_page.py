@@ -806,6 +806,7 @@ def test_one_diverged_run_leaves_the_colours_apart(visit: Any) -> None:
     )
     assert len(set(colours[1:12])) > 5
     assert "≥" in page.locator("#legend").inner_text()
+    assert page.locator("#legend .bar").count() == 1
 
 
 def test_thousands_of_points_stay_quick(visit: Any) -> None:

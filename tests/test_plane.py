@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from refusals import refusal
 from wireloom.base import InvalidValue
 from wireloom.wiring import (
     barabasi_albert,
@@ -57,7 +58,105 @@ def test_the_published_sample_is_for_two_sizes():
         sample_as_published(32)
 
 
-# Even covers
+# The published sets
+
+
+@pytest.mark.parametrize(("nodes", "count"), [(64, 52), (64, 449), (16, 48), (16, 326)])
+def test_published_subsets_are_in_published_order(shared_data, nodes, count):
+    table = pd.read_csv(shared_data / f"graphs_n{nodes}_{count}.csv").sort_values("order")
+    sample = published_sample(nodes, count)
+    assert list(sample) == list(dict.fromkeys(table.graph_id))
+    values = dict(zip(table.graph_id, zip(table.C, table.L, strict=True), strict=True))
+    for graph_id, wiring in sample.items():
+        got = (wiring.clustering, wiring.path_length)
+        assert got == pytest.approx(values[graph_id], abs=1e-9)
+
+
+@pytest.mark.parametrize(("nodes", "count"), [(64, 53), (16, 52), (32, 52), (64, 0), ("64", 52)])
+def test_a_sample_that_was_not_published_is_refused(nodes, count):
+    text = refusal(published_sample, nodes, count)
+    assert "`count` of a published sample" in text
+    assert "64 nodes: 52, 449, 3942" in text
+
+
+def plane(sample) -> np.ndarray:
+    clustering, path_length = measure(sample)
+    return np.stack([clustering, np.log(path_length)], axis=1)
+
+
+def mean_gap(points: np.ndarray) -> float:
+    """Mean distance to the nearest other point, the axes scaled as the whole plane's."""
+    scaled = points / [1.0, np.log(4.5)]
+    distance = np.linalg.norm(scaled[:, None] - scaled[None], axis=2)
+    np.fill_diagonal(distance, np.inf)
+    return distance.min(1).mean()
+
+
+@pytest.mark.parametrize(("nodes", "count"), [(64, 52), (24, 30)])
+def test_a_sample_covers_the_plane_more_evenly_than_chance(nodes, count):
+    sample = sample_plane(nodes=nodes, count=count, seed=1)
+    assert len(sample) == len(set(sample)) == count
+    assert all(w.nodes == nodes for w in sample)
+    rng = np.random.default_rng(0)
+    chance = [
+        ws_flex(nodes=nodes, degree=d, rewire=p, seed=i)
+        for i, (d, p) in enumerate(
+            zip(
+                rng.uniform(max(3, nodes / 8), nodes - 2, count),
+                rng.uniform(0, 1, count),
+                strict=True,
+            )
+        )
+    ]
+    ours, theirs = plane(sample), plane(chance)
+    assert mean_gap(ours) > 1.5 * mean_gap(theirs)
+    assert (np.ptp(ours, axis=0) > np.ptp(theirs, axis=0)).all()
+    assert np.ptp(ours[:, 0]) > 0.7
+
+
+def test_a_sample_is_the_same_each_time_and_a_longer_one_begins_with_it():
+    short = sample_plane(nodes=12, count=5, seed=3)
+    assert sample_plane(nodes=12, count=5, seed=3) == short
+    assert sample_plane(nodes=12, count=9, seed=3)[:5] == short
+    assert sample_plane(nodes=12, count=5, seed=4) != short
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("nodes", 4),
+        ("nodes", "12"),
+        ("count", 0),
+        ("count", 1001),
+        ("count", 2.5),
+        ("count", "2"),
+        ("count", True),
+        ("seed", -1),
+        ("seed", 0.5),
+        ("seed", 2**64),
+    ],
+)
+def test_sample_plane_refuses_a_bad_value_by_name(name, value):
+    good = {"nodes": 12, "count": 3, "seed": 0}
+    text = refusal(sample_plane, **good | {name: value})
+    assert f"`{name}` of sample_plane" in text
+    assert str(value) in text
+
+
+def test_a_sample_may_take_the_whole_pool_and_no_more():
+    text = refusal(sample_plane, nodes=6, count=1000)
+    most = int(text.split("at most ")[1].split()[0])
+    assert text.startswith(f"`count` of sample_plane must be at most {most} for 6 nodes")
+    sample = sample_plane(nodes=6, count=most)
+    assert len(set(sample)) == most
+
+
+def test_the_smallest_sample_has_five_nodes():
+    sample = sample_plane(nodes=5, count=3)
+    assert len(set(sample)) == 3
+
+
+# Covers of other planes
 
 
 def test_a_sample_covers_any_two_measures_more_evenly_than_the_usual_one():

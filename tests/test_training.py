@@ -314,6 +314,12 @@ def test_bad_recipe_is_named(change: dict, message: str) -> None:
         Recipe(**change)
 
 
+def test_the_name_of_data_is_no_data() -> None:
+    net = build("mlp", image=(1, 8, 8), width=16, stem=16)
+    with pytest.raises(InvalidValue, match=r"`data` of fit must be a Dataset.*; got 'digits'"):
+        fit(net, "digits")  # pyright: ignore[reportArgumentType]
+
+
 def test_network_that_does_not_fit_the_data_is_refused(data: Dataset) -> None:
     with pytest.raises(InvalidValue, match="reads 27 features a sample; data 'tensors' has 16"):
         fit(build("mlp", None, classes=5, image=(3, 3, 3), width=9, stem=9), data, RECIPE)

@@ -136,6 +136,11 @@ def log_density(frame: pd.DataFrame) -> np.ndarray:
     return np.log(density, out=np.full(len(density), np.nan), where=positive)
 
 
+def has_settings(columns: Sequence[Hashable]) -> bool:
+    """Whether there are columns that name WS-flex wirings: n (or nodes), k, p and graph_seed."""
+    return all(_first(columns, names) for names in _SETTING.values())
+
+
 @dataclass(frozen=True)
 class Settings:
     """The WS-flex settings that the rows of a table name."""

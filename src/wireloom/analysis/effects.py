@@ -34,10 +34,10 @@ class Estimate:
 
     value: float
     """The estimate itself."""
-    low: float
-    """5 % point."""
-    high: float
-    """95 % point."""
+    low: float | None
+    """5 % point; None without draws."""
+    high: float | None
+    """95 % point; None without draws."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def partial_effects(
 
     Args:
         table: as for `sweet_spot`; with no density known, only C and L are compared.
-        resamples: bootstrap draws of the wirings, at least 20.
+        resamples: bootstrap draws of the wirings, at least 20; 0 for no intervals.
         seed: of the bootstrap.
 
     Returns:
@@ -168,10 +168,7 @@ def partial_effects(
         >>> round(partial_effects(table).clustering.slope.value, 6)
         2.0
     """
-    if not is_whole(resamples) or resamples < _FEWEST_DRAWS:
-        raise InvalidValue(
-            f"`resamples` must be a whole number of at least {_FEWEST_DRAWS}; got {resamples!r}"
-        )
+    check_resamples(resamples)
     if not is_whole(seed):
         raise InvalidValue(f"`seed` must be a whole number; got {seed!r}")
     runs = read(table)
@@ -219,6 +216,15 @@ def partial_effects(
         left_out=int(len(rows) - rows.sum()),
         resamples=resamples,
     )
+
+
+def check_resamples(resamples: int) -> None:
+    """Raise unless ``resamples`` draws give an interval, or none is asked for."""
+    if not is_whole(resamples) or not (resamples == 0 or resamples >= _FEWEST_DRAWS):
+        raise InvalidValue(
+            f"`resamples` must be 0 or a whole number of at least {_FEWEST_DRAWS}; "
+            f"got {resamples!r}"
+        )
 
 
 def standard(columns: np.ndarray) -> np.ndarray:
@@ -286,9 +292,8 @@ def _effect(
     def slope(given: list[int]) -> Estimate | None:
         if not np.isfinite(full.inflation(own, given)):
             return None
-        values = [f.coefficients([*given, own])[-1] / unit for f in (full, *draws)]
-        low, high = np.percentile(values[1:], _ENDS)
-        return Estimate(float(values[0]), float(low), float(high))
+        value, *drawn = (float(f.coefficients([*given, own])[-1]) / unit for f in (full, *draws))
+        return Estimate(value, *_ends(drawn))
 
     return Effect(
         measure=name,
@@ -310,8 +315,19 @@ def _shifted(full: _Fits, draws: list[_Fits], share: Callable[[_Fits, _R2], floa
     """
     value = share(full, _Fits.adjusted)
     excess = share(full, _Fits.r2) - value
-    low, high = np.percentile([share(f, _Fits.adjusted) for f in draws], _ENDS) - excess
-    return Estimate(*(float(np.clip(v, 0.0, 1.0)) for v in (value, low, high)))
+    low, high = _ends([share(f, _Fits.adjusted) - excess for f in draws])
+    return Estimate(_share(value), *(None if v is None else _share(v) for v in (low, high)))
+
+
+def _ends(drawn: list[float]) -> tuple[float | None, float | None]:
+    if not drawn:
+        return None, None
+    low, high = np.percentile(drawn, _ENDS).tolist()
+    return low, high
+
+
+def _share(value: float) -> float:
+    return float(np.clip(value, 0.0, 1.0))
 
 
 def _explained(z: np.ndarray, y: np.ndarray, full: _Fits, terms: list[int]) -> Explained:
@@ -334,12 +350,13 @@ def _what_is_added(found: Effects) -> list[str]:
             f"Density is unknown, so it is not held: C and L explain {found.measures.held_out:.0%} "
             "of the differences between wirings left out, and density may be behind it."
         ]
-    if found.held_out_added <= 0 or found.added.low <= 0:
+    low, high = found.added.low, found.added.high
+    if found.held_out_added <= 0 or (low is not None and low <= 0):
         return ["C and L are not shown to tell more about error than density alone does."]
+    span = "" if low is None or high is None else f" ({low:.0%} to {high:.0%})"
     return [
         f"C and L explain {found.added.value:.0%} of the differences between wirings beyond what "
-        f"density explains ({found.added.low:.0%} to {found.added.high:.0%}); on wirings left out, "
-        f"{found.held_out_added:.0%}."
+        f"density explains{span}; on wirings left out, {found.held_out_added:.0%}."
     ]
 
 
@@ -356,11 +373,14 @@ def _slope(effect: Effect, other: str, found: Effects) -> str:
 
 
 def _moves(own: str, slope: Estimate) -> str:
-    value, low, high = (x / 10 for x in (slope.value, slope.low, slope.high))
-    span = f"{value:+.2g} per 0.1 ({low:+.2g} to {high:+.2g})"
-    if low <= 0 <= high:
+    span = f"{slope.value / 10:+.2g} per 0.1"
+    direction = "rises" if slope.value > 0 else "falls"
+    if slope.low is None or slope.high is None:
+        return f"error {direction} with {own}, {span}, if it is more than chance (no interval)"
+    span += f" ({slope.low / 10:+.2g} to {slope.high / 10:+.2g})"
+    if slope.low <= 0 <= slope.high:
         return f"error does not clearly change with {own}, {span}"
-    return f"error {'rises' if value > 0 else 'falls'} with {own}, {span}"
+    return f"error {direction} with {own}, {span}"
 
 
 def _confounded(found: Effects) -> list[str]:

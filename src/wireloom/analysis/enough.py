@@ -67,6 +67,8 @@ class FewWirings:
             f"table's at {_r(s.correlation)}, and at {_r(s.honest)} with the other wirings' alone."
             for s in self.steps
         ]
+        if all(s.honest is None for s in self.steps):
+            return ["No subset can be judged honestly: too few cells hold other wirings.", *said]
         if self.enough is None:
             return [f"No subset reaches an honest correlation of {self.threshold:g}.", *said]
         return [f"{self.enough} wirings are enough for {self.threshold:g}, judged honestly.", *said]

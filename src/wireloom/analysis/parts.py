@@ -115,3 +115,31 @@ class Corrected:
     """Bins kept, the reference among them: never fewer than without the correction."""
     tested: int
     """Bins tested."""
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A part that a table cannot give."""
+
+    why: str
+    """One sentence."""
+
+    @classmethod
+    def because(cls, error: Exception) -> Absent:
+        """What stopped it, in the words of an analysis that is given no such argument."""
+        said = " ".join(str(error).split())
+        for name, words in _WORDS.items():
+            said = said.replace(name, words)
+        return cls(f"This cannot be said: {said}.")
+
+    def verdict(self) -> list[str]:
+        """Say it."""
+        return [self.why]
+
+
+_WORDS = {
+    "`table`": "the table",
+    "`tables`": "the tables",
+    "`curves`": "the learning curves",
+    "`per_cell`": "the wirings",
+}

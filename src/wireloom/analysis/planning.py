@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,8 +112,7 @@ def power(
         >>> power(table, 0.5).seeds_to_compare
         3
     """
-    if effect is not None:
-        _check("effect", effect, 0.0, np.inf)
+    check_effect(effect)
     _check("level", level, 0.0, 0.5, closed=True)
     _check("chance", chance, level, 1.0)
     _check("correlation", correlation, 0.0, 1.0)
@@ -157,6 +157,12 @@ def power(
         smallest=smallest_seen(typical, np.sqrt(within), chance, level) if typical > 1 else None,
         typical=typical,
     )
+
+
+def check_effect(effect: float | None) -> None:
+    """Raise unless ``effect`` is a difference to be seen, above 0, or None."""
+    if effect is not None:
+        _check("effect", effect, 0.0, np.inf)
 
 
 def variance_components(values: np.ndarray, group: np.ndarray) -> tuple[float, float]:
@@ -258,7 +264,7 @@ def chance_of_correlation(correlation: float, wirings: int, level: float = 0.05)
     """
     from scipy.special import chdtri, stdtrit
 
-    nodes, weights = np.polynomial.legendre.leggauss(_POINTS)
+    nodes, weights = _quadrature()
     chi = np.sqrt(chdtri(wirings - 1.0, (nodes + 1) / 2))
     shift = correlation / np.sqrt(1 - correlation**2) * chi
     critical = float(stdtrit(wirings - 2.0, 1 - level))
@@ -279,6 +285,12 @@ def wirings_needed(correlation: float, chance: float = 0.8, level: float = 0.05)
         lambda wirings: chance_of_correlation(correlation, wirings, level) >= chance,
         f"`correlation` must be large enough to be seen; got {correlation:g}",
     )
+
+
+@cache
+def _quadrature() -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights of Gauss-Legendre quadrature, which take longer than all else here."""
+    return np.polynomial.legendre.leggauss(_POINTS)
 
 
 def _beyond(shift: np.ndarray, freedom: float, critical: float) -> np.ndarray:

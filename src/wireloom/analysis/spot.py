@@ -182,11 +182,7 @@ def sweet_spot(
         1
     """
     _check_arguments(by, against, cells, longest, min_wirings, resamples)
-    if correction not in CORRECTIONS:
-        raise InvalidValue(
-            f"`correction` must be none, holm or fdr; got {correction!r}"
-            f"{nearest(str(correction), CORRECTIONS)}"
-        )
+    check_correction(correction)
     runs = read(table)
     if against is not None and against not in runs.ids:
         raise InvalidValue(f"`against` must be the id of a wiring in `table`; got {against!r}")
@@ -250,11 +246,25 @@ def sweet_spot(
     )
 
 
+def check_by(by: str) -> None:
+    """Raise unless ``by`` is one of the two ways to compare."""
+    if by not in _BY:
+        raise InvalidValue(f"`by` must be bin or wiring; got {by!r}{nearest(str(by), _BY)}")
+
+
+def check_correction(correction: str) -> None:
+    """Raise unless ``correction`` is one that is known."""
+    if correction not in CORRECTIONS:
+        raise InvalidValue(
+            f"`correction` must be none, holm or fdr; got {correction!r}"
+            f"{nearest(str(correction), CORRECTIONS)}"
+        )
+
+
 def _check_arguments(
     by: str, against: Hashable, cells: int, longest: float, min_wirings: int, resamples: int
 ) -> None:
-    if by not in _BY:
-        raise InvalidValue(f"`by` must be bin or wiring; got {by!r}{nearest(str(by), _BY)}")
+    check_by(by)
     if against is not None and by == "bin":
         raise InvalidValue(f"`against` needs by='wiring'; got {against!r} with by='bin'")
     check_grid(cells, longest)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from wireloom.analysis.columns import Table
 
 _MOST_SEEDS = 32
+_MOST_CELLS = 1000  # along each measure; arrays hold all of them
 _SAME_MEASURE = 1e-6
 
 
@@ -89,7 +90,7 @@ class Runs:
         )
 
 
-def read(table: Table) -> Runs:
+def read(table: Table, *, least: int = 3) -> Runs:
     """Take the columns out of the table, check them, and sort the runs.
 
     Where C, L or the wiring's id is lacking, the WS-flex wirings that n (or nodes), k, p and
@@ -98,7 +99,7 @@ def read(table: Table) -> Runs:
 
     Raises:
         InvalidValue: for a missing column, one of the wrong kind, a setting that no wiring has,
-            a wiring with two values of C or L, or fewer than three wirings.
+            a wiring with two values of C or L, or fewer than ``least`` wirings.
 
     Cost: O(rows log rows), and about 20 microseconds for each wiring that is drawn.
     """
@@ -120,11 +121,11 @@ def read(table: Table) -> Runs:
     rows = np.flatnonzero(usable)
     rows = rows[np.lexsort((error[rows], seed[rows], wiring[rows]))]
     present, position = np.unique(wiring[rows], return_inverse=True)
-    if len(present) < 3:
+    if len(present) < least:
         at = "" if epoch is None else f" at the last epoch, {epoch:g}"
         raise InvalidValue(
-            f"`table` must hold at least 3 wirings with finite C, L and error{at}, beside the "
-            f"dense baseline; got {len(present)} (rows left out: {len(gone)})"
+            f"`table` must hold at least {least} wirings with finite C, L and error{at}, beside "
+            f"the dense baseline; got {len(present)} (rows left out: {len(gone)})"
         )
     kept = [ids[i] for i in present]
     known_seeds, seed = np.unique(seed[rows], return_inverse=True)
@@ -154,8 +155,10 @@ def check_grid(cells: int, longest: float) -> None:
     """Raise unless the plane can be cut into ``cells`` x ``cells`` cells up to L = ``longest``."""
     if not isinstance(longest, (int, float)) or not 1 < longest < np.inf:
         raise InvalidValue(f"`longest` must be a finite number above 1; got {longest!r}")
-    if not is_whole(cells) or cells < 1:
-        raise InvalidValue(f"`cells` must be a whole number of at least 1; got {cells!r}")
+    if not is_whole(cells) or not 1 <= cells <= _MOST_CELLS:
+        raise InvalidValue(
+            f"`cells` must be a whole number of at least 1 and at most {_MOST_CELLS}; got {cells!r}"
+        )
 
 
 def wirings_of(

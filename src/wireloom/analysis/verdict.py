@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _ENOUGH = 10  # wirings: a parabola through fewer fits well by chance
 _NAMED = 3  # wirings that lost rows, named in one sentence
-_CORRECTIONS = {"holm": "Holm", "fdr": "Benjamini and Hochberg"}
+METHODS = {"holm": "Holm", "fdr": "Benjamini and Hochberg"}
 
 
 def in_words(found: SweetSpot) -> list[str]:
@@ -42,6 +42,11 @@ def in_words(found: SweetSpot) -> list[str]:
     ]
 
 
+def where(found: SweetSpot) -> list[str]:
+    """Say where the region lies and how firm its ends are, and nothing else."""
+    return [_region(found), *_correction(found), *_uncertainty(found)]
+
+
 def _dense_wins(found: SweetSpot) -> list[str]:
     if found.better_than_baseline == 0:
         return ["The dense baseline does best: no wiring's mean error is below its own."]
@@ -61,9 +66,7 @@ def _region(found: SweetSpot) -> str:
     where = f"clustering C {_span(found.clustering)} and path length L {_span(found.path_length)}"
     level = f"p < {WORSE:g}"
     if found.correction != "none":
-        level += (
-            f", corrected for {found.corrected.tested} tests by {_CORRECTIONS[found.correction]}"
-        )
+        level += f", corrected for {found.corrected.tested} tests by {METHODS[found.correction]}"
     if kept == total:
         return (
             f"No region stands out: none of the {total} {what} is clearly worse than {than} "
@@ -89,7 +92,7 @@ def _correction(found: SweetSpot) -> list[str]:
         ]
     where = f"C {_span(under.clustering)} and L {_span(under.path_length)}"
     return [
-        f"This makes no allowance for {under.tested} tests at once; with {_CORRECTIONS['holm']}'s "
+        f"This makes no allowance for {under.tested} tests at once; with {METHODS['holm']}'s "
         f"correction {under.kept} {what} are kept, with {where}: more, because it asks for more "
         "proof that one is worse."
     ]

@@ -11,15 +11,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; bad input gives one line on standard error and exit code 2."""
     from wireloom.cli.parser import parser
 
-    # Threads that wait must not take the cores from those that work,.
+    # Threads that wait must not take the cores from those that work.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     options = vars(parser().parse_args(arguments))
-    command = options.pop("command")
+    run = options.pop("run")
     from wireloom.base import WireloomError
-    from wireloom.cli.commands import COMMANDS
 
     try:
-        return COMMANDS[command](**options)
+        return run(**options)
     except WireloomError as error:
         print(f"wireloom: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

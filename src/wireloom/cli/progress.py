@@ -1,9 +1,11 @@
-"""Progress of a study: a live line on a terminal, plain lines elsewhere."""
+"""Progress of long work: a live line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,30 @@ def duration(seconds: float) -> str:
     whole = round(seconds)
     hours, minutes = divmod(whole // 60, 60)
     return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
+
+
+@contextmanager
+def counting(unit: str) -> Iterator[Callable[[int, int], None]]:
+    """Shows how many of ``unit`` are done and the time left; gives what is told (done, in all)."""
+    started = shown = time.monotonic()
+    live = sys.stderr.isatty()
+
+    def told(done: int, total: int) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if now - shown < (0.2 if live else PLAIN_SECONDS):
+            return
+        shown = now
+        left = duration((now - started) * (total - done) / max(done, 1))
+        line = f"{done:,} of {total:,} {unit} ({done / total:.0%}), {left} left"
+        print(f"\r{line:60s}" if live else line, end="" if live else "\n", file=sys.stderr)
+        sys.stderr.flush()
+
+    try:
+        yield told
+    finally:
+        if live:
+            print(f"\r{'':60s}\r", end="", file=sys.stderr, flush=True)
 
 
 class Progress:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from wireloom.base import InvalidValue
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -26,5 +28,13 @@ class Costed(Protocol):
 
 
 def cost(net: Costed) -> Cost:
-    """The cost of a network, or of all members of a population together."""
+    """The cost of a network, or of all members of a population together.
+
+    Raises:
+        InvalidValue: for a module that was not made here.
+    """
+    if not callable(getattr(net, "cost", None)):
+        raise InvalidValue(
+            f"`net` of cost must be a network or population of Wireloom; got {type(net).__name__}"
+        )
     return net.cost()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import torch
 
@@ -145,9 +146,19 @@ def build(
     return Population([plan.member(wiring, seed)], device=device, dtype=dtype).net
 
 
+def _listed(name: str, given: Iterable[Any]) -> list[Any]:
+    """What was given as a list; a mapping's values count."""
+    if not isinstance(given, Iterable):
+        example = "[w]" if name == "wirings" else "range(3)"
+        raise InvalidValue(
+            f"`{name}` of a population must be several, such as {example}; got {given!r}"
+        )
+    return list(given.values() if isinstance(given, Mapping) else given)
+
+
 def population(
     model: str,
-    wirings: Iterable[Wiring | None],
+    wirings: Iterable[Wiring | None] | Mapping[Any, Wiring | None],
     *,
     seeds: Iterable[int] = (0,),
     classes: int = 10,
@@ -161,13 +172,13 @@ def population(
 ) -> Population:
     """Every wiring with every seed, as one population; wirings outermost.
 
-    Arguments as for `build`.
+    Arguments as for `build`; of wirings in a mapping the values count.
 
     Raises:
         InvalidValue: as `build`, and for zero wirings or seeds.
     """
     plan = Build(model, tuple(image), classes, budget, width, stem, hidden)
-    chosen, numbers = list(wirings), list(seeds)
+    chosen, numbers = _listed("wirings", wirings), _listed("seeds", seeds)
     if not chosen or not numbers:
         raise InvalidValue(
             "a population needs at least one wiring and one seed; "

@@ -52,7 +52,7 @@ class Axis:
 
     def _decades(self) -> Iterator[tuple[float, str]]:
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-        for factors in ((1, 2, 5), (1, 3), (1,)):
+        for factors in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
             values = [f * 10.0**power for power in powers for f in factors]
             values = [v for v in values if self.low * 0.999 <= v <= self.high * 1.001]
             if len(values) <= self.count + 2:

@@ -149,6 +149,10 @@ def _of(net: MLP | Population) -> Population:
 
 def check(population: Population, data: Dataset) -> None:
     """Raise unless the population's inputs and outputs fit the data."""
+    if not isinstance(data, Dataset):
+        raise InvalidValue(
+            f"`data` of fit must be a Dataset, such as data.load gives; got {data!r}"[:200]
+        )
     shape = population.members[0].shape
     channels, height, width = data.image
     if shape.inputs != channels * height * width:

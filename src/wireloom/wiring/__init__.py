@@ -1,7 +1,7 @@
 """The value that everything else makes, uses or finds: a wiring. Free of torch."""
 
 from wireloom.wiring.blocks import block_sizes
-from wireloom.wiring.connectomes import connectome
+from wireloom.wiring.connectomes import AREAS, connectome
 from wireloom.wiring.coverage import Span, span
 from wireloom.wiring.families import (
     barabasi_albert,
@@ -21,6 +21,7 @@ from wireloom.wiring.published_sets import published_sample
 from wireloom.wiring.value import FlexOrigin, Wiring
 
 __all__ = [
+    "AREAS",
     "FlexOrigin",
     "OutOfReach",
     "PaperSample",

@@ -78,7 +78,7 @@ def span(nodes: int = 64, *, progress: Progress | None = None, threads: int | No
     Source: You et al. 2020, figure 3 and section 4.2; the paper's counts are rounded (53,000;
     8,000; 1,800) and its settings of Barabasi-Albert are not known, so ours come close to them.
     """
-    check_nodes("span", nodes, 8)
+    nodes = check_nodes("span", nodes, 8)
     if nodes > 1024:
         raise InvalidValue(f"`nodes` of span must be at most 1024; got {nodes}")
     grids = _grids(nodes)

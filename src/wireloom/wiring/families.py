@@ -18,13 +18,14 @@ TRIES = 100
 VARIANTS = ("published", "text")
 
 
-def check_nodes(family: str, nodes: int, least: int) -> None:
-    """Raise unless ``nodes`` is a whole number that the family can have."""
+def check_nodes(family: str, nodes: int, least: int) -> int:
+    """``nodes`` as a plain int; raises unless it is a whole number that the family can have."""
     if not is_whole(nodes) or not least <= nodes <= MOST_NODES:
         raise InvalidValue(
             f"`nodes` of {family} must be a whole number from {least} to {MOST_NODES}; "
             f"got {nodes!r}"
         )
+    return int(nodes)
 
 
 def check_seed(family: str, seed: int) -> None:
@@ -61,7 +62,7 @@ def _draw(
     family: str, given: str, nodes: int, amount: int, rewire: float, seed: int, advice: str
 ) -> np.ndarray:
     """Edges of one connected draw; ``given`` are the user's parameters, for the message."""
-    edges = _native.draw(family, int(nodes), int(amount), float(rewire), int(seed), TRIES)
+    edges = _native.draw(family, nodes, int(amount), float(rewire), int(seed), TRIES)
     if edges is None:
         raise InvalidValue(f"{given} was disconnected in {TRIES} draws; {advice} connects it")
     return edges
@@ -100,7 +101,7 @@ def ws_flex(
         >>> ws_flex(nodes=64, degree=9.5, rewire=0.15, seed=0).edges.shape
         (304, 2)
     """
-    check_nodes("ws_flex", nodes, 3)
+    nodes = check_nodes("ws_flex", nodes, 3)
     _check_degree("ws_flex", degree, nodes)
     _check_rewire("ws_flex", rewire)
     check_seed("ws_flex", seed)
@@ -109,11 +110,12 @@ def ws_flex(
             f"`variant` of ws_flex must be published or text; got {variant!r}"
             f"{nearest(str(variant), VARIANTS)}"
         )
-    half = float(degree) * int(nodes) / 2
+    half = float(degree) * nodes / 2
     published = variant == "published"
     edges = _draw(
         "ws_flex" if published else "ws_flex_text",
-        f"ws_flex(nodes={nodes}, degree={degree}, rewire={rewire}, seed={seed})",
+        f"ws_flex(nodes={nodes}, degree={degree}, rewire={rewire}, seed={seed}"
+        f"{'' if published else ', variant=text'})",
         nodes,
         round(half) if published else int(half),
         rewire,
@@ -121,7 +123,7 @@ def ws_flex(
         "a higher `degree` or a lower `rewire`",
     )
     origin = FlexOrigin(float(degree), float(rewire), int(seed), variant)
-    return Wiring._of(int(nodes), edges, False, origin)
+    return Wiring._of(nodes, edges, False, origin)
 
 
 def watts_strogatz(*, nodes: int, degree: int, rewire: float, seed: int = 0) -> Wiring:
@@ -142,13 +144,13 @@ def watts_strogatz(*, nodes: int, degree: int, rewire: float, seed: int = 0) -> 
     Cost: O(edges). Source: Watts and Strogatz 1998.
     """
     family = "watts_strogatz"
-    check_nodes(family, nodes, 3)
+    nodes = check_nodes(family, nodes, 3)
     _check_even(family, degree, nodes)
     _check_rewire(family, rewire)
     check_seed(family, seed)
     given = f"{family}(nodes={nodes}, degree={degree}, rewire={rewire}, seed={seed})"
     advice = "a higher `degree` or a lower `rewire`"
-    return Wiring._of(int(nodes), _draw(family, given, nodes, degree, rewire, seed, advice), False)
+    return Wiring._of(nodes, _draw(family, given, nodes, degree, rewire, seed, advice), False)
 
 
 def _check_even(family: str, degree: int, nodes: int) -> None:
@@ -167,8 +169,8 @@ def erdos_renyi(*, nodes: int, degree: float, seed: int = 0, directed: bool = Fa
 
     Args:
         nodes: n, at least 2.
-        degree: average degree (directed: arrows that leave a node), in (0, nodes - 1]. Below
-            log(nodes) few draws are connected.
+        degree: average degree (directed: arrows that leave a node), from that of a tree to
+            nodes - 1. Below log(nodes) few draws are connected.
         seed: at least 0.
         directed: draw round(nodes * degree) arrows instead; connected means their undirected form.
 
@@ -178,22 +180,21 @@ def erdos_renyi(*, nodes: int, degree: float, seed: int = 0, directed: bool = Fa
     Cost: O(edges log(pairs)) near the complete graph, else O(edges). Source: Erdos and Renyi 1959.
     """
     family = "erdos_renyi"
-    check_nodes(family, nodes, 2)
-    _check_degree(
-        family, degree, nodes, 1 if nodes == 2 else 2 * (nodes - 1) / nodes / (1 + directed)
-    )
-    check_seed(family, seed)
+    nodes = check_nodes(family, nodes, 2)
     _check_directed(family, directed)
+    least = (nodes - 1) / nodes * (1 if directed else 2)  # a tree
+    _check_degree(family, degree, nodes, least)
+    check_seed(family, seed)
     edges = _draw(
         "erdos_renyi_directed" if directed else family,
         f"{family}(nodes={nodes}, degree={degree}, seed={seed})",
         nodes,
-        round(float(degree) * int(nodes) / (1 if directed else 2)),
+        round(float(degree) * nodes / (1 if directed else 2)),
         0.0,
         seed,
         "a higher `degree`",
     )
-    return Wiring._of(int(nodes), edges, directed)
+    return Wiring._of(nodes, edges, directed)
 
 
 def barabasi_albert(*, nodes: int, attach: int, seed: int = 0) -> Wiring:
@@ -213,16 +214,16 @@ def barabasi_albert(*, nodes: int, attach: int, seed: int = 0) -> Wiring:
     Cost: O(edges). Source: Barabasi and Albert 1999.
     """
     family = "barabasi_albert"
-    check_nodes(family, nodes, 2)
+    nodes = check_nodes(family, nodes, 2)
     if not is_whole(attach) or not 1 <= attach <= nodes - 1:
         raise InvalidValue(
             f"`attach` of {family} must be a whole number in [1, {nodes - 1}]; "
             f"got {attach!r} (nodes={nodes})"
         )
     check_seed(family, seed)
-    edges = _native.draw(family, int(nodes), int(attach), 0.0, int(seed), 1)
+    edges = _native.draw(family, nodes, int(attach), 0.0, int(seed), 1)
     assert edges is not None  # it grows from one piece
-    return Wiring._of(int(nodes), edges, False)
+    return Wiring._of(nodes, edges, False)
 
 
 def harary(*, nodes: int, degree: float) -> Wiring:
@@ -235,11 +236,11 @@ def harary(*, nodes: int, degree: float) -> Wiring:
 
     Cost: O(edges). Source: Harary 1962.
     """
-    check_nodes("harary", nodes, 3)
+    nodes = check_nodes("harary", nodes, 3)
     _check_degree("harary", degree, nodes)
-    edges = _native.draw("harary", int(nodes), round(float(degree) * int(nodes) / 2), 0.0, 0, 1)
+    edges = _native.draw("harary", nodes, round(float(degree) * nodes / 2), 0.0, 0, 1)
     assert edges is not None  # it contains the ring
-    return Wiring._of(int(nodes), edges, False)
+    return Wiring._of(nodes, edges, False)
 
 
 def expander(*, nodes: int, degree: int, seed: int = 0, directed: bool = False) -> Wiring:
@@ -261,7 +262,7 @@ def expander(*, nodes: int, degree: int, seed: int = 0, directed: bool = False) 
     Cost: O(20 edges). Source: Friedman 2008 (the spectral gap of random regular graphs).
     """
     family = "expander"
-    check_nodes(family, nodes, 3)
+    nodes = check_nodes(family, nodes, 3)
     least = 1 if directed else 2
     if not is_whole(degree) or not least <= degree <= nodes - 1:
         raise InvalidValue(
@@ -270,6 +271,7 @@ def expander(*, nodes: int, degree: int, seed: int = 0, directed: bool = False) 
         )
     check_seed(family, seed)
     _check_directed(family, directed)
+    degree = int(degree)
     if not directed and nodes * degree % 2:
         raise InvalidValue(
             f"`degree` of {family} must be even for an odd number of nodes; "
@@ -278,7 +280,7 @@ def expander(*, nodes: int, degree: int, seed: int = 0, directed: bool = False) 
     given = f"{family}(nodes={nodes}, degree={degree}, seed={seed})"
     name = "expander_directed" if directed else family
     edges = _draw(name, given, nodes, degree, 0.0, seed, "a higher `degree`")
-    return Wiring._of(int(nodes), edges, directed)
+    return Wiring._of(nodes, edges, directed)
 
 
 def ring(*, nodes: int, degree: float = 2, directed: bool = False) -> Wiring:
@@ -295,21 +297,22 @@ def ring(*, nodes: int, degree: float = 2, directed: bool = False) -> Wiring:
 
     Cost: O(edges).
     """
-    check_nodes("ring", nodes, 3)
+    nodes = check_nodes("ring", nodes, 3)
     _check_directed("ring", directed)
     if not directed:
         _check_degree("ring", degree, nodes)
-        count = round(float(degree) * int(nodes) / 2)
-        edges = _native.draw("ws_flex", int(nodes), count, 0.0, 0, 1)
+        count = round(float(degree) * nodes / 2)
+        edges = _native.draw("ws_flex", nodes, count, 0.0, 0, 1)
         assert edges is not None
-        return Wiring._of(int(nodes), edges, False)
+        return Wiring._of(nodes, edges, False)
     if not is_whole(degree) or not 1 <= degree <= nodes - 1:
         raise InvalidValue(
             f"`degree` of a directed ring must be a whole number in [1, {nodes - 1}]; "
             f"got {degree!r} (nodes={nodes})"
         )
-    start = np.repeat(np.arange(nodes), int(degree))
-    step = np.tile(np.arange(1, int(degree) + 1), nodes)
+    degree = int(degree)
+    start = np.repeat(np.arange(nodes), degree)
+    step = np.tile(np.arange(1, degree + 1), nodes)
     return Wiring.from_edges(
         nodes, np.stack([start, (start + step) % nodes], axis=1), directed=True
     )
@@ -321,7 +324,7 @@ def complete(*, nodes: int, directed: bool = False) -> Wiring:
     Raises:
         InvalidValue: unless nodes >= 2.
     """
-    check_nodes("complete", nodes, 2)
+    nodes = check_nodes("complete", nodes, 2)
     _check_directed("complete", directed)
     pairs = ~np.eye(nodes, dtype=bool) if directed else np.triu(np.ones((nodes, nodes), bool), 1)
-    return Wiring._of(int(nodes), np.argwhere(pairs), directed)
+    return Wiring._of(nodes, np.argwhere(pairs), directed)

@@ -11,11 +11,12 @@ import numpy as np
 
 from wireloom.base import InvalidValue, is_whole, nearest
 from wireloom.native import _native
-from wireloom.wiring.value import Wiring
+from wireloom.wiring.value import Wiring, wirings_of
 
 MeasureFunction = Callable[[Sequence[Wiring]], np.ndarray]
 
 LARGEST_DENSE = 1024  # nodes up to which all eigenvalues are computed
+MOST_THREADS = 256
 ORDERS = 8  # of the nodes, in which communities are looked for
 
 
@@ -115,7 +116,7 @@ def measure(
     - and those that were added by `register_measure`.
 
     Args:
-        wirings: g wirings, of any sizes.
+        wirings: g wirings, of any sizes; a mapping's values count.
         names: one name, or several; C and L by default.
         threads: how many to use for C and L; all cores by default.
 
@@ -126,7 +127,7 @@ def measure(
         InvalidValue: for an unknown name; for C, L or betweenness of a disconnected wiring.
 
     Cost: C, L and efficiency O(n m / 64), a few microseconds for 64 nodes; betweenness O(n m);
-    the spectral gap O(n^3) up to 1024 nodes and O(m) a step beyond; modularity O(m) a sweep.
+    the spectral gap O(n^3) up to 1024 nodes and by iteration beyond; modularity O(m) a sweep.
 
     Source: You et al. 2020, section 3.1; each measure as networkx defines it.
 
@@ -137,8 +138,7 @@ def measure(
     """
     if threads is not None and not (is_whole(threads) and threads >= 1):
         raise InvalidValue(f"`threads` of measure must be a whole number from 1; got {threads!r}")
-    if isinstance(wirings, Wiring):
-        wirings = [wirings]
+    wirings = wirings_of("measure", wirings)
     if names is None:
         return _connected(wirings, threads)[:2]
     if isinstance(names, str):
@@ -153,11 +153,10 @@ def measure(
 def _checked(asked: Measure, wirings: Sequence[Wiring]) -> np.ndarray:
     if not wirings:
         return np.empty(0)
+    given = asked.of(wirings)
     try:
-        values = np.asarray(asked.of(wirings), dtype=np.float64)
+        values = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        if isinstance(error, InvalidValue):
-            raise
         raise InvalidValue(f"measure {asked.name!r} must return numbers; {error}") from error
     if values.shape != (len(wirings),) or not np.isfinite(values).all():
         raise InvalidValue(
@@ -198,7 +197,7 @@ def _native_measures(
         return np.empty(0), np.empty(0), np.empty(0), np.empty(0, np.int64)
     start, ends = _flat([_arrows(w) if directed else _undirected_edges(w) for w in wirings])
     nodes = np.array([w._nodes for w in wirings], dtype=np.int32)
-    return _native.measure(nodes, start, ends, directed, threads or _cores())
+    return _native.measure(nodes, start, ends, directed, min(threads or _cores(), MOST_THREADS))
 
 
 def _connected(
@@ -255,6 +254,8 @@ def communities(wirings: Sequence[Wiring]) -> tuple[list[np.ndarray], np.ndarray
     Returns:
         Community of each node, int32 [nodes] for each wiring; modularities, float64 [g].
     """
+    if not wirings:
+        return [], np.empty(0)
     labels, modularity = _native.communities(*_graphs(wirings), ORDERS, _cores())
     return np.split(labels, np.cumsum([w.nodes for w in wirings])[:-1]), modularity
 
@@ -264,33 +265,40 @@ def _degree_spread(wirings: Sequence[Wiring]) -> np.ndarray:
 
 
 def _spectral_gap(wirings: Sequence[Wiring]) -> np.ndarray:
-    gaps = np.empty(len(wirings))
-    for i, wiring in enumerate(w.undirected() for w in wirings):
-        degree = wiring.degrees
-        if wiring.nodes < 2 or (degree == 0).any():
-            gaps[i] = 0.0
-        elif wiring.nodes <= LARGEST_DENSE:
-            scale = 1 / np.sqrt(degree)
-            laplacian = np.eye(wiring.nodes) - wiring.adjacency() * np.outer(scale, scale)
-            gaps[i] = max(np.linalg.eigvalsh(laplacian)[1], 0.0)
-        else:
-            gaps[i] = _sparse_gap(wiring)
-    return gaps
+    apart = _native_measures(wirings)[3]
+    return np.array(
+        [0.0 if away else _gap(w.undirected()) for w, away in zip(wirings, apart, strict=True)]
+    )
+
+
+def _gap(wiring: Wiring) -> float:
+    if wiring.nodes < 2:
+        return 0.0
+    if wiring.nodes > LARGEST_DENSE:
+        return _sparse_gap(wiring)
+    scale = 1 / np.sqrt(wiring.degrees)
+    laplacian = np.eye(wiring.nodes) - wiring.adjacency() * np.outer(scale, scale)
+    return float(np.linalg.eigvalsh(laplacian)[1])
 
 
 def _sparse_gap(wiring: Wiring) -> float:
-    """By Lanczos iteration on the normalised adjacency, from a start that never changes."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.linalg import eigsh
+    """By Lanczos iteration from a start that never changes: on the normalised adjacency, or,
+    where a small gap makes that slow, on the inverse of the Laplacian."""
+    from scipy.sparse import coo_array, eye_array
+    from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
     from wireloom.base.streams import uniform
 
     u, v = wiring.edges.T
     root = np.sqrt(wiring.degrees)
-    half = coo_array((1 / (root[u] * root[v]), (u, v)), (wiring.nodes,) * 2).tocsr()
-    start = uniform(wiring.nodes, "spectral gap", 0)
-    values = eigsh(half + half.T, k=2, which="LA", v0=start, return_eigenvectors=False)
-    return max(1.0 - float(np.min(values)), 0.0)
+    half = coo_array((1 / (root[u] * root[v]), (u, v)), (wiring.nodes,) * 2)
+    adjacency = (half + half.T).tocsc()
+    how = {"k": 2, "v0": uniform(wiring.nodes, "spectral gap", 0), "return_eigenvectors": False}
+    try:
+        return 1.0 - float(np.min(eigsh(adjacency, which="LA", maxiter=60, **how)))
+    except ArpackNoConvergence:
+        laplacian = (eye_array(wiring.nodes) - adjacency).tocsc()
+        return float(np.max(eigsh(laplacian, sigma=-1e-4, which="LM", **how)))
 
 
 for _measure in (

@@ -9,7 +9,7 @@ import numpy as np
 from wireloom.base import InvalidValue, is_whole
 from wireloom.wiring.families import check_nodes, check_seed, ws_flex
 from wireloom.wiring.measures import measure, measure_named
-from wireloom.wiring.value import Wiring
+from wireloom.wiring.value import Wiring, wirings_of
 
 AXES = ("clustering", "path_length")
 POOL = 48  # degrees x rewiring probabilities of the pool, for up to 256 nodes
@@ -46,7 +46,7 @@ def sample_plane(
         >>> [round(w.path_length, 1) for w in sample_plane(nodes=16, count=3)]
         [2.3, 5.0, 1.1]
     """
-    check_nodes("sample_plane", nodes, 5)
+    nodes = check_nodes("sample_plane", nodes, 5)
     check_seed("sample_plane", seed)
     _check_count("sample_plane", count)
     _check_axes("sample_plane", axes)
@@ -79,6 +79,7 @@ def spread(wirings: Sequence[Wiring], count: int, *, axes: Sequence[str] = AXES)
     Raises:
         InvalidValue: for more than there are, or an unknown measure.
     """
+    wirings = wirings_of("spread", wirings)
     _check_count("spread", count)
     _check_axes("spread", axes)
     if count > len(wirings):

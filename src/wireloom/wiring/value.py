@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -322,11 +322,30 @@ class Wiring:
         o = self._origin
         return (
             f"ws_flex(nodes={self._nodes}, degree={o.degree:.6g}, rewire={o.rewire:.6g}, "
-            f"seed={o.seed}{', variant=text' if o.variant == 'text' else ''})"
+            f"seed={o.seed}{', variant=' + repr(o.variant) if o.variant != 'published' else ''})"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (self._nodes, self._edges, self._directed, self._origin)
+
+
+def wirings_of(function: str, given: object) -> list[Wiring]:
+    """The wirings that a caller gave: one, several, or a mapping's values.
+
+    Raises:
+        InvalidValue: for anything else.
+    """
+    if isinstance(given, Wiring):
+        return [given]
+    if not isinstance(given, Iterable):
+        raise InvalidValue(f"`wirings` of {function} must be wirings; got {type(given).__name__}")
+    found: list[Wiring] = list(given.values() if isinstance(given, Mapping) else given)
+    for wiring in found:
+        if not isinstance(wiring, Wiring):
+            raise InvalidValue(
+                f"`wirings` of {function} must be wirings; got {type(wiring).__name__} among them"
+            )
+    return found
 
 
 def _rebuild(nodes: int, edges: np.ndarray, directed: bool, origin: FlexOrigin | None) -> Wiring:

@@ -1,0 +1,203 @@
+"""The command `wireloom explore`: train networks on many wirings and say what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wireloom.cli import networks
+from wireloom.cli.files import written
+from wireloom.cli.networks import budget_of
+from wireloom.cli.parsing import add_command
+from wireloom.cli.presets import DEFAULT, PRESETS, Preset
+from wireloom.cli.progress import Progress, duration
+from wireloom.cli.studies import description, verdict
+
+if TYPE_CHECKING:
+    from wireloom.study import Study
+
+EXPLORE = """Train networks on many wirings, several seeds each, all at the multiply-adds of one
+dense baseline; then show how their error depends on the wiring: in words, and on a page.
+
+A study lives in a folder. Stopped at any moment, even by a power cut, the same command goes on
+where it was; `wireloom status` says how far it is."""
+
+EXAMPLES = """
+wireloom explore --out runs/first                        1,007 networks on patches of photographs
+wireloom explore --preset digits --out runs/digits       the quick one
+wireloom explore --preset paper --data cifar10:~/cifar10 --out runs/paper --dry-run
+wireloom explore --data folder:pictures --width 128 --stem 128 --epochs 30 --out runs/mine"""
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser."""
+    command = add_command(
+        commands, "explore", explore, "train networks on many wirings and find the best", EXPLORE,
+        EXAMPLES,
+    )  # fmt: skip
+    presets = "; ".join(f"{name}: {preset.about}" for name, preset in PRESETS.items())
+    base = PRESETS[DEFAULT]
+    option = command.add_argument
+    option(
+        "--out", metavar="FOLDER", required=True, help="the study's folder; goes on if it is there"
+    )
+    option("--preset", choices=tuple(PRESETS), default=DEFAULT, help=f"{presets} ({DEFAULT})")
+    option(
+        "--data", metavar="DATA",
+        help=f"patches, digits, cifar10:PATH or folder:PATH ({base.data})",
+    )  # fmt: skip
+    option(
+        "--dry-run", action="store_true", help="say what it would cost and how long it would take"
+    )
+
+    wirings = command.add_argument_group("wirings")
+    wirings.add_argument(
+        "--wirings",
+        type=int,
+        metavar="N",
+        help=f"how many, besides the dense baseline ({base.wirings})",
+    )
+    wirings.add_argument("--nodes", type=int, metavar="N", help=f"nodes of each ({base.nodes})")
+    wirings.add_argument(
+        "--sample", choices=("published", "plane"), default="published",
+        help="published: the paper's own 52, 449 or 3942 of 64 nodes, 48, 326 or 2698 of 16; "
+        "plane: any number, spread over clustering and path length (published)",
+    )  # fmt: skip
+    network = command.add_argument_group("networks")
+    network.add_argument("--model", default="mlp", metavar="NAME", help="architecture: mlp (mlp)")
+    shown = {name: getattr(base, name) for name in ("width", "stem", "hidden")}
+    networks.add_options(network, shown, preset=True)
+
+    training = command.add_argument_group("training")
+    for name, kind, about in (
+        ("seeds", int, "seeds of each wiring"),
+        ("epochs", int, "passes over the training set"),
+        ("batch", int, "samples a step"),
+        ("lr", float, "learning rate of the first epoch"),
+        ("weight-decay", float, "on all parameters"),
+        ("limit", int, "most training samples, 0 for all"),
+    ):
+        default = getattr(base, name.replace("-", "_"))
+        training.add_argument(f"--{name}", type=kind, metavar="N", help=f"{about} ({default:g})")
+    training.add_argument(
+        "--order", choices=("shared", "per_seed"),
+        help=f"whether seeds share the order of the samples ({base.order})",
+    )  # fmt: skip
+    machine = command.add_argument_group("where")
+    machine.add_argument(
+        "--workers", type=int, default=0, metavar="N", help="processes, 0 for one a core (0)"
+    )
+    machine.add_argument(
+        "--threads",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of each process, 0 shares cores out (0)",
+    )
+    machine.add_argument(
+        "--store", default="", metavar="URL",
+        help="database of the results, e.g. postgresql+psycopg://user@host/name (SQLite in FOLDER)",
+    )  # fmt: skip
+    command.epilog = (
+        f"{command.epilog}\n\nDefaults are those of the preset {DEFAULT}; each preset has its own."
+    )
+
+
+def explore(
+    *,
+    out: str,
+    preset: str,
+    dry_run: bool,
+    sample: str,
+    model: str,
+    budget: str,
+    workers: int,
+    threads: int,
+    store: str,
+    **given: Any,
+) -> int:
+    """Train what is not trained yet, then say what came of it and write the page."""
+    from wireloom.base import InvalidValue
+    from wireloom.study import Local, Plan, Study, plan_wirings
+    from wireloom.training import Recipe
+
+    base = PRESETS[preset]
+    names = [f.name for f in fields(Preset) if f.name != "about"]
+    chosen = {n: getattr(base, n) if given[n] is None else given[n] for n in names}
+    if not chosen["data"]:
+        raise InvalidValue(f"`--data` must be given with the preset {preset}: cifar10:PATH")
+    if chosen["seeds"] < 1:
+        raise InvalidValue(f"`--seeds` must be at least 1; got {chosen['seeds']}")
+    if chosen["limit"] < 0:
+        raise InvalidValue(f"`--limit` must be at least 0; got {chosen['limit']}")
+    plan = Plan(
+        data=chosen["data"],
+        wirings=plan_wirings(chosen["wirings"], nodes=chosen["nodes"], sample=sample),
+        seeds=tuple(range(1, chosen["seeds"] + 1)),
+        model=model,
+        budget=budget_of(budget),
+        width=chosen["width"],
+        stem=chosen["stem"],
+        hidden=chosen["hidden"],
+        recipe=Recipe(
+            epochs=chosen["epochs"],
+            batch=chosen["batch"],
+            lr=chosen["lr"],
+            weight_decay=chosen["weight_decay"],
+            evaluate=max(min(2, chosen["epochs"]), chosen["epochs"] // 20),
+        ),
+        order=chosen["order"],
+        limit=chosen["limit"] or None,
+    )
+    engine = Local(workers=workers, threads=threads)
+    if dry_run:
+        return _dry_run(plan, engine)
+    study = Study.create(out, plan, store=store)
+    status = study.status()
+    print(description(study))
+    if status.done:
+        print(f"{status.done:,} networks are trained already; going on with the rest")
+    left = sum(len(study.chunks[i]) for i in status.left)
+    with Progress(left, plan.recipe.epochs) as progress:
+        status = study.run(engine, progress)
+    if left:
+        print(progress.words())
+    if status.done == 0:
+        raise InvalidValue("no network could be trained; the lines above say why")
+    page = study.report()
+    print("\n" + "\n".join(verdict(study)))
+    print(f"\nThe page: {page}\nThe table: {_table(study)}")
+    study.close()
+    if status.left:
+        print(f"{len(status.left)} populations failed; the same command tries them again")
+        return 1
+    return 0
+
+
+def _table(study: Study) -> Path:
+    """Write the runs as Parquet, whole or not at all."""
+    import io
+
+    from wireloom.base import write_whole
+
+    path, buffer = study.folder / "runs.parquet", io.BytesIO()
+    study.frame().to_parquet(buffer)
+    with written(path):
+        write_whole(path, buffer.getvalue())
+    return path
+
+
+def _dry_run(plan: Any, engine: Any) -> int:
+    from wireloom.study.estimate import estimate
+
+    found = estimate(plan, engine)
+    print(
+        f"{found.networks:,} networks in {found.chunks} populations of up to {found.largest}\n"
+        f"{found.macs:,} multiply-adds a network and sample (dense baseline), "
+        f"{found.params:,} parameters; wired widths {found.widths[0]} to {found.widths[1]}\n"
+        f"{found.training_macs:.3g} multiply-adds to train them all\n"
+        f"about {duration(found.seconds)} with {found.workers} processes "
+        f"(measured: {found.step_seconds * 1000:.1f} ms a step of a population)"
+    )
+    return 0
