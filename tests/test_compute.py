@@ -33,7 +33,7 @@ from wireloom.wiring import Wiring, block_sizes, ring, ws_flex
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 quick = settings(deadline=None, max_examples=40)
-BATCHES = [0, 1, 15, 16, 17, 64, 65, 130]
+BATCHES = [0, 1, 15, 16, 17, 64, 65, 130, 600]
 RAGGED = Pattern(
     [1, 7, 3, 13, 2],
     [5, 1, 17, 4],
@@ -254,20 +254,20 @@ def check_products(pattern: Pattern, batch: int, seed: int = 0) -> None:
             matrix @ x.double(),
             matrix.abs() @ x.double().abs(),
             product(pattern, weight, x),
-            cpu.product(plan(pattern), weight, x, None),
+            cpu.product(plan(pattern).words, weight, x, None, rows),
             reference.product(pattern, weight, x),
         ),
         (
             matrix.T @ y.double(),
             matrix.T.abs() @ y.double().abs(),
-            cpu.transposed_product(plan(pattern), weight, y),
+            cpu.transposed_product(plan(pattern).words, weight, y, columns),
             reference.transposed_product(pattern, weight, y),
         ),
         (
             (y.double() @ x.double().T)[torch.from_numpy(pattern.mask())],
             (y.double().abs() @ x.double().abs().T)[torch.from_numpy(pattern.mask())],
             outer(pattern, y, x),
-            cpu.outer(plan(pattern), y, x),
+            cpu.outer(plan(pattern).words, y, x, pattern.weights),
             reference.outer(pattern, y, x),
         ),
     ]
@@ -296,7 +296,7 @@ def test_products_hold_at_every_edge_of_a_tile(pattern, batch):
 def test_a_native_bias_is_added_to_every_sample():
     weight, x, bias = drawn(RAGGED.weights), drawn(27, 33), drawn(26)
     want = dense(RAGGED, weight.double()) @ x.double() + bias.double()[:, None]
-    assert close(cpu.product(plan(RAGGED), weight, x, bias), want, 20.0)
+    assert close(cpu.product(plan(RAGGED).words, weight, x, bias, 26), want, 20.0)
 
 
 def test_operands_may_lie_in_memory_as_they_like():

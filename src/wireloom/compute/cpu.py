@@ -6,20 +6,19 @@ type, layout and length of every array are checked before an address is taken.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from wireloom.native import _native
 
-if TYPE_CHECKING:
-    from wireloom.compute.plan import Lists, Plan
-
 
 def serves(*tensors: Tensor) -> bool:
     """Whether the native kernels can take these tensors."""
-    return all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors)
+    # A loop, since this is asked at every call and `all` of a generator takes thrice as long.
+    for tensor in tensors:  # noqa: SIM110
+        if tensor.dtype != torch.float32 or not tensor.is_cpu:
+            return False
+    return True
 
 
 def _address(tensor: Tensor, *shape: int, dtype: torch.dtype = torch.float32) -> int:
@@ -29,52 +28,56 @@ def _address(tensor: Tensor, *shape: int, dtype: torch.dtype = torch.float32) ->
     return tensor.data_ptr()
 
 
-def product(plan: Plan, weight: Tensor, x: Tensor, bias: Tensor | None) -> Tensor:
-    """y = W x (+ bias): [rows, batch] from [columns, batch]."""
-    return _product(plan.forward, weight, x, bias, plan.rows, plan.columns, plan.weights)
+def product(plan: Tensor, weight: Tensor, x: Tensor, bias: Tensor | None, rows: int) -> Tensor:
+    """y = W x (+ bias): [rows, batch] from [columns, batch]; ``plan`` is a plan's words."""
+    return _product(plan, weight, x, bias, rows, back=False)
 
 
-def transposed_product(plan: Plan, weight: Tensor, y: Tensor) -> Tensor:
+def transposed_product(plan: Tensor, weight: Tensor, y: Tensor, columns: int) -> Tensor:
     """x = W^T y: [columns, batch] from [rows, batch]."""
-    return _product(plan.transposed, weight, y, None, plan.columns, plan.rows, plan.weights)
+    return _product(plan, weight, y, None, columns, back=True)
 
 
 def _product(
-    lists: Lists, weight: Tensor, x: Tensor, bias: Tensor | None, rows: int, inputs: int, size: int
+    plan: Tensor, weight: Tensor, x: Tensor, bias: Tensor | None, outputs: int, *, back: bool
 ) -> Tensor:
-    x = x.contiguous()
-    weight = weight.contiguous()
-    batch = x.shape[1]
-    if size == 0:  # empty lists have no address
-        return torch.zeros(rows, batch) if bias is None else bias[:, None].repeat(1, batch)
-    y = torch.empty(rows, batch)
-    _native.product(
-        *lists.addresses,
-        _address(weight, size),
-        0 if bias is None else _address(bias.contiguous(), rows),
-        _address(x, inputs, batch),
-        _address(y, rows, batch),
+    assert serves(weight, x)
+    weight, x = weight.contiguous(), x.contiguous()
+    (size,), (inputs, batch) = weight.shape, x.shape
+    y = torch.empty(outputs, batch)
+    _native.product(  # which holds the plan against all these sizes
+        plan.data_ptr(),
+        plan.numel(),
+        back,
+        weight.data_ptr(),
+        0 if bias is None else _address(bias.contiguous(), outputs),
+        x.data_ptr(),
+        y.data_ptr(),
+        outputs,
+        inputs,
+        size,
         batch,
         torch.get_num_threads(),
     )
     return y
 
 
-def outer(plan: Plan, y: Tensor, x: Tensor) -> Tensor:
+def outer(plan: Tensor, y: Tensor, x: Tensor, weights: int) -> Tensor:
     """Entries of y x^T where weights exist: [weights]."""
+    assert serves(y, x)
     y, x = y.contiguous(), x.contiguous()
-    batch = x.shape[1]
-    gradient = torch.empty(plan.weights)
-    groups, row_start, input_start, inputs, _, weight_first, _ = plan.forward.addresses
+    (rows, batch), (columns, same) = y.shape, x.shape
+    assert batch == same
+    gradient = torch.empty(weights)
     _native.outer(
-        groups,
-        row_start,
-        input_start,
-        inputs,
-        weight_first,
-        _address(y, plan.rows, batch),
-        _address(x, plan.columns, batch),
-        _address(gradient, plan.weights),
+        plan.data_ptr(),
+        plan.numel(),
+        y.data_ptr(),
+        x.data_ptr(),
+        gradient.data_ptr(),
+        rows,
+        columns,
+        weights,
         batch,
         torch.get_num_threads(),
     )

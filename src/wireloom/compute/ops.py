@@ -15,9 +15,9 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from wireloom.base import InvalidValue
-from wireloom.compute import cpu, reference
+from wireloom.compute import cpu, operators, reference
 from wireloom.compute.pattern import Pattern
-from wireloom.compute.plan import plan
+from wireloom.compute.plan import plan, words_on
 
 
 def _check(of: Pattern | str, name: str, tensor: Tensor, *shape: int | str) -> None:
@@ -42,55 +42,13 @@ def _same(what: str, first: Tensor, *others: Tensor) -> None:
             )
 
 
-class _Product(Function):
-    @staticmethod
-    def forward(ctx: Any, weight: Tensor, x: Tensor, pattern: Pattern) -> Tensor:
-        ctx.save_for_backward(weight, x)
-        ctx.pattern = pattern
-        if cpu.serves(weight, x):
-            return cpu.product(plan(pattern), weight, x, None)
-        return reference.product(pattern, weight, x)
-
-    @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        weight, x = ctx.saved_tensors
-        dweight = _Outer.apply(dy, x, ctx.pattern) if ctx.needs_input_grad[0] else None
-        dx = _Transposed.apply(weight, dy, ctx.pattern) if ctx.needs_input_grad[1] else None
-        return dweight, dx, None
-
-
-class _Transposed(Function):
-    @staticmethod
-    def forward(ctx: Any, weight: Tensor, y: Tensor, pattern: Pattern) -> Tensor:
-        ctx.save_for_backward(weight, y)
-        ctx.pattern = pattern
-        if cpu.serves(weight, y):
-            return cpu.transposed_product(plan(pattern), weight, y)
-        return reference.transposed_product(pattern, weight, y)
-
-    @staticmethod
-    def backward(ctx: Any, dx: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        weight, y = ctx.saved_tensors
-        dweight = _Outer.apply(y, dx, ctx.pattern) if ctx.needs_input_grad[0] else None
-        dy = _Product.apply(weight, dx, ctx.pattern) if ctx.needs_input_grad[1] else None
-        return dweight, dy, None
-
-
-class _Outer(Function):
-    @staticmethod
-    def forward(ctx: Any, y: Tensor, x: Tensor, pattern: Pattern) -> Tensor:
-        ctx.save_for_backward(y, x)
-        ctx.pattern = pattern
-        if cpu.serves(y, x):
-            return cpu.outer(plan(pattern), y, x)
-        return reference.outer(pattern, y, x)
-
-    @staticmethod
-    def backward(ctx: Any, dweight: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        y, x = ctx.saved_tensors
-        dy = _Product.apply(dweight, x, ctx.pattern) if ctx.needs_input_grad[0] else None
-        dx = _Transposed.apply(dweight, y, ctx.pattern) if ctx.needs_input_grad[1] else None
-        return dy, dx, None
+def _operate(operator: Any, one: Tensor, other: Tensor, pattern: Pattern, size: int) -> Tensor:
+    device = one.device
+    if torch.is_autocast_enabled(device.type):
+        one, other = operators.widened(one), operators.widened(other)
+    _same("a product", one, other)
+    words = plan(pattern).words if device.type == "cpu" else words_on(pattern, device)
+    return operators.call(operator, one, other, words, size)
 
 
 def product(pattern: Pattern, weight: Tensor, x: Tensor) -> Tensor:
@@ -109,10 +67,10 @@ def product(pattern: Pattern, weight: Tensor, x: Tensor) -> Tensor:
 
     Cost: pattern.weights multiply-adds a sample; no absent entry is touched.
     """
-    _check(pattern, "weight", weight, pattern.weights)
-    _check(pattern, "x", x, pattern.shape[1], "batch")
-    _same("a product", weight, x)
-    return _Product.apply(weight, x, pattern)  # pyright: ignore[reportReturnType]
+    lists = plan(pattern)
+    _check(pattern, "weight", weight, lists.weights)
+    _check(pattern, "x", x, lists.columns, "batch")
+    return _operate(operators.product, weight, x, pattern, lists.rows)
 
 
 def outer(pattern: Pattern, y: Tensor, x: Tensor) -> Tensor:
@@ -121,10 +79,10 @@ def outer(pattern: Pattern, y: Tensor, x: Tensor) -> Tensor:
     The gradient of `product` for its weights: y [rows, batch] is the output's gradient, x
     [columns, batch] its input. Cost as for `product`.
     """
-    _check(pattern, "y", y, pattern.shape[0], "batch")
-    _check(pattern, "x", x, pattern.shape[1], y.shape[1])
-    _same("a product", y, x)
-    return _Outer.apply(y, x, pattern)  # pyright: ignore[reportReturnType]
+    lists = plan(pattern)
+    _check(pattern, "y", y, lists.rows, "batch")
+    _check(pattern, "x", x, lists.columns, y.shape[1])
+    return _operate(operators.outer, y, x, pattern, lists.weights)
 
 
 class _Norm(Function):

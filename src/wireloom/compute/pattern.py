@@ -4,16 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wireloom.base import InvalidValue, is_whole
 from wireloom.wiring import Wiring, block_sizes
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 def _starts(sizes: Sequence[int] | np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+
+
+def _checked_csr(starts: np.ndarray, columns: np.ndarray, rows: int, width: int) -> np.ndarray:
+    """The rows' lengths, of what is a CSR matrix: [rows]."""
+    for name, part in (("crow", starts), ("col", columns)):
+        if part.ndim != 1 or not np.issubdtype(part.dtype, np.integer):
+            raise InvalidValue(
+                f"`{name}` must be a list of whole numbers; got {part.dtype} {list(part.shape)}"
+            )
+    if rows < 1 or width < 1 or starts.shape != (rows + 1,):
+        raise InvalidValue(
+            "`shape` of a sparse matrix must be at least 1 by 1, with one number in `crow` for "
+            f"each row and one for the end; got {(rows, width)} and {len(starts)} numbers"
+        )
+    lengths = np.diff(starts)
+    if starts[0] != 0 or starts[-1] != len(columns) or (lengths < 0).any():
+        raise InvalidValue(
+            f"`crow` must rise from 0 to the number of entries, {len(columns)}; "
+            f"got {starts[0]} to {starts[-1]}"
+        )
+    rising = np.ones(len(columns) + 1, dtype=bool)
+    rising[1:-1] = np.diff(columns) > 0
+    rising[starts] = True
+    if not rising.all() or (len(columns) and (columns.min() < 0 or columns.max() >= width)):
+        raise InvalidValue(
+            f"`col` must rise within each row and be columns below {width}, each once"
+        )
+    return lengths
 
 
 class Pattern:
@@ -106,23 +137,75 @@ class Pattern:
 
     @classmethod
     def from_mask(cls, mask: np.ndarray) -> Pattern:
-        """The pattern of a boolean matrix [out, in]: every True an own block, rows kept apart.
+        """The coarsest pattern of a boolean matrix [rows, columns].
 
-        Adjacent rows with the same columns become one receiver, runs of columns one sender.
+        Neighbouring rows with the same columns become one receiver, neighbouring columns in the
+        same rows one sender; where no neighbours agree, every True is a block of its own.
+        Cost: O(rows columns).
+
+        Raises:
+            InvalidValue: unless it is a boolean matrix with at least one row and one column.
         """
         mask = np.asarray(mask)
         if mask.ndim != 2 or mask.size == 0 or mask.dtype != bool:
             raise InvalidValue(
-                f"`mask` must be a boolean matrix [out, in]; got {mask.dtype} {list(mask.shape)}"
+                f"`mask` must be a boolean matrix [rows, columns]; got {mask.dtype} "
+                f"{list(mask.shape)}"
             )
-        new_row = np.concatenate([[True], (mask[1:] != mask[:-1]).any(1)])
-        new_column = np.concatenate([[True], (mask[:, 1:] != mask[:, :-1]).any(0)])
-        rows, columns = np.flatnonzero(new_row), np.flatnonzero(new_column)
+        return cls.from_csr(_starts(mask.sum(1)), np.nonzero(mask)[1], mask.shape)
+
+    @classmethod
+    def from_csr(
+        cls, crow: np.ndarray | Tensor, col: np.ndarray | Tensor, shape: Sequence[int]
+    ) -> Pattern:
+        """The coarsest pattern of a sparse matrix; its values in CSR are the pattern's weights.
+
+        Args:
+            crow: where each row begins in ``col``, and the end: whole numbers [rows + 1].
+            col: columns of the entries, rising within each row: whole numbers [entries].
+            shape: (rows, columns), each at least 1.
+
+        Raises:
+            InvalidValue: if these are no CSR matrix.
+
+        Cost: O(entries + rows + columns).
+        """
+        starts, columns = (np.asarray(part) for part in (crow, col))
+        rows, width = (int(size) for size in shape)
+        lengths = _checked_csr(starts, columns, rows, width)
+        row_of = np.repeat(np.arange(rows), lengths)
+        # Between two columns is a boundary where an entry has no neighbour.
+        follows = np.zeros(len(columns) + 1, dtype=bool)
+        follows[1:-1] = (np.diff(columns) == 1) & (np.diff(row_of) == 0)
+        boundary = np.zeros(width + 1, dtype=bool)
+        boundary[columns[~follows[:-1]]] = True
+        boundary[columns[~follows[1:]] + 1] = True
+        boundary[[0, width]] = True
+        # A row goes on the receiver above it if it is as long and no entry differs.
+        differs = np.ones(rows, dtype=bool)
+        differs[1:] = np.diff(lengths) != 0
+        entries = np.flatnonzero(~differs[row_of])
+        unlike = columns[entries] != columns[entries - lengths[row_of[entries]]]
+        differs[row_of[entries[unlike]]] = True
+        receivers, senders = np.flatnonzero(differs), np.flatnonzero(boundary)
+        first = differs[row_of] & boundary[columns]
+        edges = [np.cumsum(differs)[row_of[first]] - 1, np.cumsum(boundary)[columns[first]] - 1]
         return cls(
-            np.diff(np.append(rows, mask.shape[0])).tolist(),
-            np.diff(np.append(columns, mask.shape[1])).tolist(),
-            np.argwhere(mask[np.ix_(rows, columns)]),
+            np.diff(np.append(receivers, rows)).tolist(),
+            np.diff(senders).tolist(),
+            np.stack(edges, 1),
         )
+
+    @staticmethod
+    def from_sparse(matrix: Tensor) -> tuple[Pattern, Tensor]:
+        """The coarsest pattern of a torch CSR or BSR matrix, and its weights [weights].
+
+        Raises:
+            InvalidValue: for another layout, or a batch of matrices.
+        """
+        from wireloom.compute.sparse import from_sparse
+
+        return from_sparse(matrix)
 
     @classmethod
     def union(cls, patterns: Sequence[Pattern], *, shared_input: bool = False) -> Pattern:
@@ -210,6 +293,27 @@ class Pattern:
         ]
         return _starts(per_row), np.concatenate(indices)
 
+    def to_csr(self, weight: Tensor) -> Tensor:
+        """The matrix as a torch CSR tensor [rows, columns]; its values are ``weight`` [weights].
+
+        Raises:
+            InvalidValue: for a weight of another shape.
+        """
+        from wireloom.compute.sparse import to_csr
+
+        return to_csr(self, weight)
+
+    def to_bsr(self, weight: Tensor, blocksize: tuple[int, int]) -> Tensor:
+        """The matrix as a torch BSR tensor [rows, columns], values [blocks, *blocksize].
+
+        Raises:
+            InvalidValue: for a weight of another shape, or unless the block's height divides all
+                `out_sizes` and its width all `in_sizes`.
+        """
+        from wireloom.compute.sparse import to_bsr
+
+        return to_bsr(self, weight, blocksize)
+
     def mask(self) -> np.ndarray:
         """The matrix as booleans [rows, columns]. For tests and small layers: O(rows columns)."""
         pointers, indices = self.csr
@@ -218,14 +322,15 @@ class Pattern:
         return mask
 
     @cached_property
-    def _key(self) -> tuple[tuple[int, ...], tuple[int, ...], bytes]:
+    def key(self) -> tuple[tuple[int, ...], tuple[int, ...], bytes]:
+        """The value by which patterns are equal."""
         return self.out_sizes, self.in_sizes, self.edges.tobytes()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Pattern) and self._key == other._key
+        return isinstance(other, Pattern) and self.key == other.key
 
     def __hash__(self) -> int:
-        return hash(self._key)
+        return hash(self.key)
 
     def __repr__(self) -> str:
         rows, columns = self.shape

@@ -52,24 +52,34 @@ T* at(Address address) {
     return reinterpret_cast<T*>(address);
 }
 
+PlanLists plan_at(Address words, int64_t length, int64_t rows, int64_t columns, int64_t weights) {
+    PlanLists plan;
+    if (!read_plan(at<int64_t>(words), length, plan)) throw std::invalid_argument("this is no plan");
+    if (plan.rows != rows || plan.columns != columns || plan.weights != weights)
+        throw std::invalid_argument("the plan is one of " + std::to_string(plan.rows) + " x " +
+                                    std::to_string(plan.columns) + " with " + std::to_string(plan.weights) +
+                                    " weights; the operands have " + std::to_string(rows) + " x " +
+                                    std::to_string(columns) + " with " + std::to_string(weights));
+    return plan;
+}
+
 }  // namespace
 
 void bind_kernels(nb::module_& m) {
     m.def("body", [] { return std::string(body().name); });
 
-    m.def("product", [](int64_t groups, Address row_start, Address input_start, Address inputs, Address weight_start,
-                        Address weight_first, Address row_stride, Address weights, Address bias, Address x, Address y,
-                        int64_t batch, int threads) {
-        const ProductArgs args{groups, at<int32_t>(row_start), at<int64_t>(input_start), at<int32_t>(inputs),
-                               at<int64_t>(weight_start), at<int64_t>(weight_first), at<int64_t>(row_stride),
-                               at<float>(weights), at<float>(bias), at<float>(x), at<float>(y), batch};
+    m.def("plan_fault", [](Address words, int64_t length) { return plan_fault(at<int64_t>(words), length); });
+    m.def("product", [](Address words, int64_t length, bool back, Address weights, Address bias, Address x, Address y,
+                        int64_t outputs, int64_t inputs, int64_t size, int64_t batch, int threads) {
+        const PlanLists plan = plan_at(words, length, back ? inputs : outputs, back ? outputs : inputs, size);
+        const ProductArgs args{plan, back, at<float>(weights), at<float>(bias), at<float>(x), at<float>(y), batch};
         nb::gil_scoped_release release;
         body().products.product(args, threads);
     });
-    m.def("outer", [](int64_t groups, Address row_start, Address input_start, Address inputs, Address weight_first,
-                      Address dy, Address x, Address gradient, int64_t batch, int threads) {
-        const OuterArgs args{groups, at<int32_t>(row_start), at<int64_t>(input_start), at<int32_t>(inputs),
-                             at<int64_t>(weight_first), at<float>(dy), at<float>(x), at<float>(gradient), batch};
+    m.def("outer", [](Address words, int64_t length, Address dy, Address x, Address gradient, int64_t rows,
+                      int64_t columns, int64_t size, int64_t batch, int threads) {
+        const PlanLists plan = plan_at(words, length, rows, columns, size);
+        const OuterArgs args{plan, at<float>(dy), at<float>(x), at<float>(gradient), batch};
         nb::gil_scoped_release release;
         body().products.outer(args, threads);
     });

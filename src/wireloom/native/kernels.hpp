@@ -7,38 +7,27 @@
 
 #include <cstdint>
 
+#include "plans.hpp"
+
 namespace wireloom {
 
-// y[o, b] = sum over k of w[o, k] * x[k, b], over the blocks that exist.
-//
-// Output rows come in groups that share their list of inputs; group g has the rows
-// row_start[g] .. row_start[g+1] and the inputs inputs[input_start[g] .. input_start[g+1]].
-// The weight of (row row_start[g] + r, k-th input) lies at
-//   weight_start[k of the group] + r * row_stride[g].
+// y[o, b] = sum over k of w[o, k] * x[k, b], over the blocks that exist; or, going back, the
+// transposed product, from [rows, batch] to [columns, batch].
 struct ProductArgs {
-    int64_t groups;
-    const int32_t* row_start;     // [groups + 1]
-    const int64_t* input_start;   // [groups + 1]
-    const int32_t* inputs;        // [input_start[groups]]
-    const int64_t* weight_start;  // [input_start[groups]], or null: weight_first[g] + k
-    const int64_t* weight_first;  // [groups], used when weight_start is null
-    const int64_t* row_stride;    // [groups], or null: 1
-    const float* weights;
-    const float* bias;            // [rows] or null
-    const float* x;               // [inputs, batch]
-    float* y;                     // [rows, batch]
+    PlanLists plan;
+    bool back;
+    const float* weights;  // [weights], row by row
+    const float* bias;     // [outputs] or null
+    const float* x;        // [inputs, batch]
+    float* y;              // [outputs, batch]
     int64_t batch;
 };
 
 // gradient[o, k] = sum over b of dy[o, b] * x[k, b] for the weights that exist, laid out by rows.
 struct OuterArgs {
-    int64_t groups;
-    const int32_t* row_start;
-    const int64_t* input_start;
-    const int32_t* inputs;
-    const int64_t* weight_first;
+    PlanLists plan;
     const float* dy;  // [rows, batch]
-    const float* x;   // [inputs, batch]
+    const float* x;   // [columns, batch]
     float* gradient;  // [weights]
     int64_t batch;
 };

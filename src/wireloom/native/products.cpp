@@ -1,142 +1,349 @@
 // The two operators: the product and the outer product that gives its weights' gradient.
+//
+// Work is cut into tasks: some receivers (or senders, for the transposed product) by a panel of the
+// batch. A task copies the input rows that it reads into a panel of its own, each once and when
+// first read, so that they lie side by side; and lists, group by group, where each input and its
+// weights are.
 #include "kernels.hpp"
 #include "vectors.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <memory>
 
 namespace wireloom {
 namespace WIRELOOM_BODY {
 namespace {
 
+constexpr int kHeight = kLanes == 16 ? 13 : kRows;  // most rows of a tile two vectors wide
+constexpr int64_t kLargest = int64_t{1} << 19;  // floats of the largest panel that is copied
+constexpr int64_t kNear = int64_t{1} << 18;     // floats of input that the second cache should hold
+constexpr int64_t kTaskRows = 2048;             // output rows of a task, about
+constexpr int64_t kGroups = 2048;               // most groups of a task
+
+// Memory of one thread, kept for the next call.
+template <class T>
+class Scratch {
+public:
+    T* of(int64_t size) {
+        if (size > size_) {
+            size_ = size + size / 4;
+            const size_t bytes = (size_ * sizeof(T) + 63) / 64 * 64;
+            memory_.reset(static_cast<T*>(std::aligned_alloc(64, bytes)));
+            if (!memory_) std::abort();
+        }
+        return memory_.get();
+    }
+
+private:
+    struct Free {
+        void operator()(T* p) const { std::free(p); }
+    };
+    std::unique_ptr<T, Free> memory_;
+    int64_t size_ = 0;
+};
+
+inline int64_t rounded(int64_t value) { return (value + kLanes - 1) / kLanes * kLanes; }
+
 // ---- the product -----------------------------------------------------------------------------
 
+// The inputs of some rows that share them. The weight of row r and input k lies at
+// weights[at[k] + r] if there is `at`, else at weights[k + r * row_stride].
 struct Group {
     const int32_t* inputs;
     int64_t count;
-    const int64_t* weight_start;  // null: k
-    const float* weights;         // of the tile's first row
+    const int64_t* at;
+    const float* weights;
     int64_t row_stride;
+    const float* x;  // input i begins at x + i * x_stride
+    int64_t x_stride;
 };
 
-inline const float* weight_of(const Group& g, int64_t k) {
-    return g.weights + (g.weight_start ? g.weight_start[k] : k);
+// R rows by V vectors; or, with `Part`, by V - 1 and the first `kept` lanes of one more.
+template <int R, int V, bool Part, int... I, int... J>
+[[gnu::always_inline]] inline void product_tile(const Group& g, const float* bias, int64_t b, float* y, int64_t y_stride, int64_t kept,
+                         std::integer_sequence<int, I...>, std::integer_sequence<int, J...>) {
+    // Written without loops over the sums, so that no compiler keeps them in memory.
+    Vec sums[R * V] = {spread(bias ? bias[I / V] : 0.0f)...};
+    const float* x = g.x + b;
+    auto add = [&](int64_t k, const float* weight, int64_t step) __attribute__((always_inline)) {
+        const float* row = x + g.inputs[k] * g.x_stride;
+        const Vec values[V] = {(Part && J == V - 1 ? load_some(row + J * kLanes, kept) : load(row + J * kLanes))...};
+        ((sums[I] += spread(weight[I / V * step]) * values[I % V]), ...);
+    };
+    if (g.at)
+        for (int64_t k = 0; k < g.count; ++k) add(k, g.weights + g.at[k], 1);
+    else
+        for (int64_t k = 0; k < g.count; ++k) add(k, g.weights + k, g.row_stride);
+    ((Part && I % V == V - 1 ? store_some(y + I / V * y_stride + I % V * kLanes, sums[I], kept)
+                             : store(y + I / V * y_stride + I % V * kLanes, sums[I])),
+     ...);
 }
 
-template <int R, int V>
-inline void product_tile(const Group& g, const float* bias, const float* x, float* y, int64_t batch) {
-    Vec sums[R][V];
-    for (int r = 0; r < R; ++r)
-        for (int v = 0; v < V; ++v) sums[r][v] = spread(bias ? bias[r] : 0.0f);
-    for (int64_t k = 0; k < g.count; ++k) {
-        const float* column = x + g.inputs[k] * batch;
-        const float* weight = weight_of(g, k);
-        Vec values[V];
-        for (int v = 0; v < V; ++v) values[v] = load(column + v * kLanes);
-        for (int r = 0; r < R; ++r) {
-            const Vec w = spread(weight[r * g.row_stride]);
-            for (int v = 0; v < V; ++v) sums[r][v] += w * values[v];
-        }
-    }
-    for (int r = 0; r < R; ++r)
-        for (int v = 0; v < V; ++v) store(y + r * batch + v * kLanes, sums[r][v]);
+template <int R, int V, bool Part = false>
+[[gnu::always_inline]] inline void tile(const Group& g, const float* bias, int64_t b, float* y, int64_t y_stride, int64_t kept = kLanes) {
+    product_tile<R, V, Part>(g, bias, b, y + b, y_stride, kept, std::make_integer_sequence<int, R * V>{},
+                             std::make_integer_sequence<int, V>{});
 }
 
 template <int R>
-void product_rows(const Group& g, const float* bias, const float* x, float* y, int64_t batch) {
+void product_rows(const Group& g, const float* bias, float* y, int64_t y_stride, int64_t width) {
+    // Few rows need more columns to keep the multipliers busy.
+    constexpr int V = R == 1 ? 8 : R <= kRows && kLanes == 16 ? 4 : 2;
     int64_t b = 0;
-    if constexpr (R == 1)  // one row alone needs more columns to keep the multipliers busy
-        for (; b + 2 * kTile <= batch; b += 2 * kTile)
-            product_tile<R, 2 * kVectors>(g, bias, x + b, y + b, batch);
-    for (; b + kTile <= batch; b += kTile) product_tile<R, kVectors>(g, bias, x + b, y + b, batch);
-    for (; b + kLanes <= batch; b += kLanes) product_tile<R, 1>(g, bias, x + b, y + b, batch);
-    for (; b < batch; ++b) {
-        float sums[R];
-        for (int r = 0; r < R; ++r) sums[r] = bias ? bias[r] : 0.0f;
-        for (int64_t k = 0; k < g.count; ++k) {
-            const float value = x[g.inputs[k] * batch + b];
-            const float* weight = weight_of(g, k);
-            for (int r = 0; r < R; ++r) sums[r] += weight[r * g.row_stride] * value;
+    for (; b + V * kLanes <= width; b += V * kLanes) tile<R, V>(g, bias, b, y, y_stride);
+    if constexpr (V > 2)
+        for (; b + 2 * kLanes <= width; b += 2 * kLanes) tile<R, 2>(g, bias, b, y, y_stride);
+    for (; b + kLanes <= width; b += kLanes) tile<R, 1>(g, bias, b, y, y_stride);
+    if (b < width) tile<R, 1, true>(g, bias, b, y, y_stride, width - b);
+}
+
+using Rows = void (*)(const Group&, const float*, float*, int64_t, int64_t);
+template <int... R>
+constexpr std::array<Rows, kHeight + 1> every_height(std::integer_sequence<int, R...>) {
+    return {nullptr, product_rows<R + 1>...};
+}
+constexpr std::array<Rows, kHeight + 1> kByRows = every_height(std::make_integer_sequence<int, kHeight>{});
+
+// One direction of a plan: groups of output rows, and the nodes that each reads.
+template <class Index>
+struct Side {
+    Side(const PlanLists& plan, bool back)
+        : plan(plan),
+          back(back),
+          groups(back ? plan.senders_ : plan.receivers),
+          nodes(back ? plan.receivers : plan.senders_),
+          top(back ? plan.column_start : plan.row_start),
+          left(back ? plan.row_start : plan.column_start),
+          first(back ? plan.back_start : plan.block_start),
+          reads(static_cast<const Index*>(back ? plan.receivers_of : plan.senders)) {}
+
+    // Inputs of group g, counted from `low`; and, going back, where their weights are.
+    int64_t list(int64_t g, int64_t low, int32_t* inputs, int64_t* at) const {
+        int64_t k = 0;
+        for (int64_t b = first[g]; b < first[g + 1]; ++b) {
+            const int64_t node = reads[b];
+            const int32_t begin = static_cast<int32_t>(left[node] - low), size = left[node + 1] - left[node];
+            for (int32_t i = 0; i < size; ++i) inputs[k + i] = begin + i;
+            if (back) {
+                const int64_t start = plan.weight_first[node];
+                const int64_t step = size == 1 ? 0 : (plan.weight_first[node + 1] - start) / size;
+                int64_t place = start + static_cast<const Index*>(plan.places)[b];
+                for (int32_t i = 0; i < size; ++i, place += step) at[k + i] = place;
+            }
+            k += size;
         }
-        for (int r = 0; r < R; ++r) y[r * batch + b] = sums[r];
+        return k;
+    }
+
+    const PlanLists& plan;
+    bool back;
+    int64_t groups, nodes;
+    const int32_t *top, *left, *first;
+    const Index* reads;
+};
+
+// Columns [b, b + width) of the rows of one node, side by side at `to`.
+void copy_rows(const float* from, int64_t rows, int64_t batch, int64_t width, float* to) {
+    const int64_t whole = width / kLanes * kLanes, stride = rounded(width);
+    for (int64_t i = 0; i < rows; ++i, from += batch, to += stride) {
+        for (int64_t b = 0; b < whole; b += kLanes) store(to + b, load(from + b));
+        if (whole < width) store(to + whole, load_some(from + whole, width - whole));
+    }
+}
+
+// Columns that a panel should have: little enough for the inputs of a group to stay in the nearest
+// cache, and more where groups are so low that their tiles are wide.
+int64_t panel_width(int64_t rows, int64_t groups) {
+    return kLanes * (rows == groups ? 8 : rows <= kRows * groups ? 4 : 2);
+}
+
+template <class Index>
+void run_product(const ProductArgs& a, int threads) {
+    const Side<Index> side(a.plan, a.back);
+    const int64_t panel = panel_width(side.top[side.groups], side.groups);
+    const int64_t panels = (a.batch + panel - 1) / panel;
+    // Tasks: a few for each thread. Each copies the inputs that it reads, so it should have many
+    // rows; where these make too few tasks, panels are shared out too, and then fewer rows.
+    const int64_t wanted = threads > 1 ? 4 * threads : 1;
+    const int64_t most = std::clamp<int64_t>(kTaskRows * side.groups / side.top[side.groups], 1, kGroups);
+    int64_t chunks = (side.groups + most - 1) / most;
+    const int64_t parts = std::clamp<int64_t>((wanted + chunks - 1) / chunks, 1, std::max<int64_t>(1, panels));
+    chunks = std::clamp<int64_t>((wanted + parts - 1) / parts, chunks, std::max(chunks, side.groups / 8));
+    const int64_t size = (side.groups + chunks - 1) / chunks;
+    chunks = (side.groups + size - 1) / size;
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
+    for (int64_t task = 0; task < chunks * parts; ++task) {
+        static thread_local Scratch<float> panel_memory;
+        static thread_local Scratch<int32_t> input_memory;
+        static thread_local Scratch<int64_t> place_memory;
+        static thread_local Scratch<char> copied_memory;
+        const int64_t begin = task / parts * size, end = std::min(side.groups, begin + size);
+        // The nodes that the task reads lie between the first and the last of its groups' own.
+        int64_t low = side.nodes, high = -1, entries = 0;
+        for (int64_t g = begin; g < end; ++g) {
+            const int64_t from = side.first[g], to = side.first[g + 1];
+            if (from == to) continue;
+            low = std::min<int64_t>(low, side.reads[from]);
+            high = std::max<int64_t>(high, side.reads[to - 1]);
+            for (int64_t i = from; i < to; ++i) entries += side.left[side.reads[i] + 1] - side.left[side.reads[i]];
+        }
+        const int64_t lowest = high < 0 ? 0 : side.left[low];
+        const int64_t span = high < 0 ? 0 : side.left[high + 1] - lowest;
+        int32_t* inputs = input_memory.of(entries);
+        int64_t* at = a.back ? place_memory.of(entries) : nullptr;
+        int64_t counts[kGroups];
+        for (int64_t g = begin, done = 0; g < end; ++g)
+            done += counts[g - begin] = side.list(g, lowest, inputs + done, at ? at + done : nullptr);
+        // As many panels at a time as fit the second cache beside the weights, which pass once for all.
+        const int64_t whole = std::max<int64_t>(1, kNear / std::max<int64_t>(1, span * panel));
+        const bool copies = a.batch > panel && span && span * panel <= kLargest;
+        const int64_t last = (task % parts + 1) * panels / parts;
+        for (int64_t p = task % parts * panels / parts; p < last; p += whole) {
+            const int64_t from = p * panel, until = std::min(a.batch, std::min(last, p + whole) * panel);
+            float* memory = copies ? panel_memory.of(span * rounded(until - from)) : nullptr;
+            char* copied = copies ? copied_memory.of(high - low + 1) : nullptr;
+            if (copies) std::fill(copied, copied + (high - low + 1), 0);
+            Group group{inputs, 0, at, nullptr, 0, nullptr, 0};
+            for (int64_t g = begin; g < end; ++g) {
+                for (int64_t i = side.first[g]; copies && i < side.first[g + 1]; ++i) {
+                    const int64_t node = side.reads[i];
+                    if (copied[node - low]) continue;
+                    copied[node - low] = 1;
+                    const int64_t row = side.left[node], rows = side.left[node + 1] - row;
+                    for (int64_t b = from; b < until; b += panel)
+                        copy_rows(a.x + row * a.batch + b, rows, a.batch, std::min(panel, until - b),
+                                  memory + (b - from) * span + (row - lowest) * rounded(std::min(panel, until - b)));
+                }
+                const int64_t first = side.top[g], rows = side.top[g + 1] - first;
+                const int64_t tiles = (rows + kHeight - 1) / kHeight;
+                group.count = group.row_stride = counts[g - begin];
+                const float* weights = a.back ? a.weights : a.weights + a.plan.weight_first[g];
+                for (int64_t b = from; b < until; b += panel) {
+                    const int64_t width = std::min(panel, until - b);
+                    group.x = copies ? memory + (b - from) * span : a.x + lowest * a.batch + b;
+                    group.x_stride = copies ? rounded(width) : a.batch;
+                    for (int64_t t = 0; t < tiles; ++t) {  // tiles of nearly equal height: 14 rows are 7 + 7
+                        const int64_t top = rows * t / tiles, height = rows * (t + 1) / tiles - top;
+                        group.weights = weights + (a.back ? top : top * group.count);
+                        kByRows[height](group, a.bias ? a.bias + first + top : nullptr,
+                                        a.y + (first + top) * a.batch + b, a.batch, width);
+                    }
+                }
+                group.inputs += group.count;
+                if (at) group.at += group.count;
+            }
+        }
     }
 }
 
 void product(const ProductArgs& a, int threads) {
-    using Rows = void (*)(const Group&, const float*, const float*, float*, int64_t);
-    static constexpr Rows by_rows[kRows + 1] = {nullptr,         product_rows<1>, product_rows<2>, product_rows<3>,
-                                                product_rows<4>, product_rows<5>, product_rows<6>};
-#pragma omp parallel for schedule(dynamic, 16) num_threads(threads)
-    for (int64_t g = 0; g < a.groups; ++g) {
-        const int64_t first = a.row_start[g], rows = a.row_start[g + 1] - first;
-        const int64_t begin = a.input_start[g];
-        const int64_t stride = a.row_stride ? a.row_stride[g] : 1;
-        const float* weights = a.weight_start ? a.weights : a.weights + a.weight_first[g];
-        const int64_t tiles = (rows + kRows - 1) / kRows;
-        for (int64_t t = 0; t < tiles; ++t) {  // tiles of nearly equal height: 7 rows are 4 + 3
-            const int64_t top = rows * t / tiles, bottom = rows * (t + 1) / tiles;
-            const Group group{a.inputs + begin, a.input_start[g + 1] - begin,
-                              a.weight_start ? a.weight_start + begin : nullptr, weights + top * stride, stride};
-            by_rows[bottom - top](group, a.bias ? a.bias + first + top : nullptr, a.x, a.y + (first + top) * a.batch,
-                                  a.batch);
-        }
-    }
+    if (a.plan.wide)
+        run_product<uint32_t>(a, threads);
+    else
+        run_product<uint16_t>(a, threads);
 }
 
 // ---- the outer product -----------------------------------------------------------------------
 
 // A tile of R rows and kLanes / R inputs: as many sums as a vector has lanes, so that one tree of
-// additions finishes all of them.
-template <int R>
-inline void outer_tile(const float* dy, const float* const* x, float* gradient, int64_t stride, int64_t kept,
-                       int64_t batch) {
-    constexpr int K = kLanes / R;
-    Vec sums[kLanes] = {};
+// additions finishes all of them. With `Part`, the width is not a whole number of vectors.
+template <int R, bool Part, int... I, int... J, int... K>
+[[gnu::always_inline]] inline Vec outer_tile(const float* dy, int64_t batch, const float* const* x, int64_t width,
+                                             std::integer_sequence<int, I...>, std::integer_sequence<int, J...>,
+                                             std::integer_sequence<int, K...>) {
+    constexpr int inputs = kLanes / R;
+    Vec sums[kLanes] = {(void(I), Vec{})...};
+    auto add = [&](auto read) __attribute__((always_inline)) {
+        const Vec gradients[R] = {read(dy + J * batch)...};
+        const Vec values[inputs] = {held(read(x[K]))...};
+        ((I < R * inputs ? void(sums[I] += gradients[I / inputs % R] * values[I % inputs]) : void()), ...);
+    };
     int64_t b = 0;
-    for (; b + kLanes <= batch; b += kLanes) {
-        Vec gradients[R];
-        for (int r = 0; r < R; ++r) gradients[r] = load(dy + r * batch + b);
-        for (int k = 0; k < K; ++k) {
-            const Vec value = load(x[k] + b);
-            for (int r = 0; r < R; ++r) sums[r * K + k] += gradients[r] * value;
-        }
-    }
-    float totals[kLanes];
-    store(totals, sum_each(sums));
-    for (int r = 0; r < R; ++r)
-        for (int64_t k = 0; k < kept; ++k) {
-            float total = totals[r * K + k];
-            for (int64_t t = b; t < batch; ++t) total += dy[r * batch + t] * x[k][t];
-            gradient[r * stride + k] = total;
-        }
+    for (; b + kLanes <= width; b += kLanes) add([b](const float* from) { return load(from + b); });
+    if constexpr (Part) add([b, width](const float* from) { return load_some(from + b, width - b); });
+    return sum_each(sums);
 }
 
-template <int R>
-void outer_rows(const OuterArgs& a, int64_t row, const int32_t* inputs, int64_t count, float* gradient) {
-    constexpr int64_t K = kLanes / R;
-    const float* x[K];
-    for (int64_t k = 0; k < count; k += K) {
-        // The last tile overlaps the one before; where there is none, it repeats its last input.
-        const int64_t from = std::max<int64_t>(0, std::min(k, count - K)), kept = std::min(K, count - from);
-        for (int64_t i = 0; i < K; ++i) x[i] = a.x + inputs[from + std::min(i, kept - 1)] * a.batch;
-        outer_tile<R>(a.dy + row * a.batch, x, gradient + from, count, kept, a.batch);
+struct OuterGroup {
+    const float* dy;  // of the first row of the first tile
+    const float* x;
+    int64_t batch, width;
+    const int32_t* inputs;
+    int64_t count;
+    float* gradient;
+    bool add;  // to what is there
+};
+
+// Tiles of R rows, all by the same inputs before the next ones: these stay near.
+template <int R, bool Part>
+void outer_rows(const OuterGroup& g, int64_t tiles) {
+    constexpr int K = kLanes / R;
+    for (int64_t k = 0; k < g.count; k += K) {
+        const int64_t kept = std::min<int64_t>(K, g.count - k);
+        const float* x[K];
+        for (int64_t i = 0; i < K; ++i) x[i] = g.x + g.inputs[k + std::min(i, kept - 1)] * g.batch;
+        for (int64_t t = 0; t < tiles; ++t) {
+            float totals[kLanes];
+            store(totals, outer_tile<R, Part>(g.dy + t * R * g.batch, g.batch, x, g.width,
+                                              std::make_integer_sequence<int, kLanes>{},
+                                              std::make_integer_sequence<int, R>{},
+                                              std::make_integer_sequence<int, K>{}));
+            float* to = g.gradient + t * R * g.count + k;
+            if (kept == K && !g.add)
+                for (int r = 0; r < R; ++r) std::memcpy(to + r * g.count, totals + r * K, K * sizeof(float));
+            else
+                for (int r = 0; r < R; ++r)
+                    for (int64_t i = 0; i < kept; ++i)
+                        to[r * g.count + i] = totals[r * K + i] + (g.add ? to[r * g.count + i] : 0.0f);
+        }
+    }
+}
+
+using OuterRows = void (*)(const OuterGroup&, int64_t);
+template <bool Part, int... R>
+constexpr std::array<OuterRows, kOuterRows + 1> every_outer_height(std::integer_sequence<int, R...>) {
+    return {nullptr, outer_rows<R + 1, Part>...};
+}
+constexpr std::array<OuterRows, kOuterRows + 1> kByOuterRows[2] = {
+    every_outer_height<false>(std::make_integer_sequence<int, kOuterRows>{}),
+    every_outer_height<true>(std::make_integer_sequence<int, kOuterRows>{})};
+
+constexpr int64_t kSlab = 256;  // columns of the batch that are summed at a time, up to twice as many
+
+template <class Index>
+void run_outer(const OuterArgs& a, int threads) {
+    const Side<Index> side(a.plan, false);
+    const int64_t slabs = std::max<int64_t>(1, a.batch / kSlab), slab = rounded((a.batch + slabs - 1) / slabs);
+#pragma omp parallel for schedule(dynamic, 4) num_threads(threads)
+    for (int64_t g = 0; g < side.groups; ++g) {
+        static thread_local Scratch<int32_t> input_memory;
+        const int64_t first = side.top[g], rows = side.top[g + 1] - first;
+        const int64_t begin = a.plan.weight_first[g], count = (a.plan.weight_first[g + 1] - begin) / rows;
+        int32_t* inputs = input_memory.of(count);
+        side.list(g, 0, inputs, nullptr);
+        // Tiles of nearly equal height: `high` of them have a row more than the others.
+        const int64_t tiles = (rows + kOuterRows - 1) / kOuterRows, low = rows / tiles, high = rows - low * tiles;
+        int64_t b = 0;
+        do {
+            const int64_t width = std::min(slab, a.batch - b);
+            const auto& by_rows = kByOuterRows[width % kLanes != 0];
+            OuterGroup group{a.dy + first * a.batch + b, a.x + b, a.batch, width, inputs, count, a.gradient + begin,
+                             b > 0};
+            if (high) by_rows[low + 1](group, high);
+            group.dy += high * (low + 1) * a.batch, group.gradient += high * (low + 1) * count;
+            by_rows[low](group, tiles - high);
+            b += slab;
+        } while (b < a.batch);
     }
 }
 
 void outer(const OuterArgs& a, int threads) {
-    using Rows = void (*)(const OuterArgs&, int64_t, const int32_t*, int64_t, float*);
-    static constexpr Rows by_rows[] = {nullptr, outer_rows<1>, outer_rows<kOuterRows < 2 ? 1 : 2>,
-                                       outer_rows<kOuterRows < 3 ? 1 : 3>, outer_rows<kOuterRows < 4 ? 1 : 4>};
-#pragma omp parallel for schedule(dynamic, 16) num_threads(threads)
-    for (int64_t g = 0; g < a.groups; ++g) {
-        const int64_t first = a.row_start[g], rows = a.row_start[g + 1] - first;
-        const int64_t begin = a.input_start[g], count = a.input_start[g + 1] - begin;
-        const int64_t tiles = (rows + kOuterRows - 1) / kOuterRows;
-        for (int64_t t = 0; t < tiles; ++t) {
-            const int64_t top = rows * t / tiles, bottom = rows * (t + 1) / tiles;
-            by_rows[bottom - top](a, first + top, a.inputs + begin, count,
-                                  a.gradient + a.weight_first[g] + top * count);
-        }
-    }
+    if (a.plan.wide)
+        run_outer<uint32_t>(a, threads);
+    else
+        run_outer<uint16_t>(a, threads);
 }
 
 }  // namespace

@@ -5,19 +5,22 @@
 #include <cstring>
 #include <utility>
 
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 namespace wireloom {
 namespace WIRELOOM_BODY {
 namespace {
 
 #if defined(__AVX512F__)
-constexpr int kLanes = 16, kVectors = 4, kOuterRows = 4;
+constexpr int kLanes = 16, kOuterRows = 4;
 #elif defined(__AVX2__)
-constexpr int kLanes = 8, kVectors = 2, kOuterRows = 2;
+constexpr int kLanes = 8, kOuterRows = 2;
 #else
-constexpr int kLanes = 4, kVectors = 2, kOuterRows = 1;
+constexpr int kLanes = 4, kOuterRows = 1;
 #endif
-constexpr int kRows = 6;                  // rows of a product's tile
-constexpr int kTile = kLanes * kVectors;  // columns of a product's tile
+constexpr int kRows = 6;  // most rows of a tile
 
 typedef float Vec __attribute__((vector_size(kLanes * sizeof(float))));
 
@@ -27,32 +30,63 @@ inline Vec load(const float* from) {
     return v;
 }
 inline void store(float* to, Vec v) { std::memcpy(to, &v, sizeof v); }
+// The first `count` values, fewer than a vector's; the other lanes are zero.
+inline Vec load_some(const float* from, int64_t count) {
+#if defined(__AVX512F__)
+    return (Vec)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), from);
+#else
+    float lanes[kLanes] = {};
+    for (int64_t i = 0; i < count; ++i) lanes[i] = from[i];
+    return load(lanes);
+#endif
+}
+inline void store_some(float* to, Vec v, int64_t count) {
+#if defined(__AVX512F__)
+    _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << count) - 1), (__m512)v);
+#else
+    float lanes[kLanes];
+    store(lanes, v);
+    for (int64_t i = 0; i < count; ++i) to[i] = lanes[i];
+#endif
+}
+// A value that stays in its register: compilers else read it from memory at each of its uses.
+inline Vec held(Vec v) {
+#if defined(__AVX512F__)
+    asm("" : "+v"(v));
+#elif defined(__AVX2__)
+    asm("" : "+x"(v));
+#endif
+    return v;
+}
 inline Vec spread(float value) { return value - Vec{}; }
 
 // ---- sums across lanes: a binary tree, the same for every caller -----------------------------
 
-// Of two vectors whose lanes fall into segments of `Segment` lanes, the first (Half = 0) or second
-// (Half = 1) halves of all segments, side by side.
-template <int Segment, int Half, size_t... I>
-inline Vec halves(Vec a, Vec b, std::index_sequence<I...>) {
-    return __builtin_shufflevector(
-        a, b, (static_cast<int>(I) / (Segment / 2) * Segment + Half * (Segment / 2) + static_cast<int>(I) % (Segment / 2))...);
-}
-template <int Segment>
-inline Vec fold(Vec a, Vec b) {
-    return halves<Segment, 0>(a, b, std::make_index_sequence<kLanes>{}) +
-           halves<Segment, 1>(a, b, std::make_index_sequence<kLanes>{});
+// Lanes fall into segments of `Segment`. In each, the first half of the result is the sum of a's
+// two halves, the second half that of b's: one blend, one shuffle, one addition.
+template <int Segment, int... I>
+inline Vec fold(Vec a, Vec b, std::integer_sequence<int, I...>) {
+    constexpr int half = Segment / 2;
+#if defined(__AVX512F__)
+    constexpr __mmask16 second = ((I % Segment < half ? 0 : 1 << I) | ...);
+    const Vec kept = (Vec)_mm512_mask_mov_ps((__m512)a, second, (__m512)b);
+#else
+    const Vec kept = __builtin_shufflevector(a, b, (I % Segment < half ? I : kLanes + I)...);
+#endif
+    return kept + __builtin_shufflevector(a, b, (I % Segment < half ? I + half : kLanes + I - half)...);
 }
 // Lane i of the result is the sum over the lanes of v[i].
-template <int Count = kLanes>
-inline Vec sum_each(Vec* v) {
-    if constexpr (Count == 1) {
-        return v[0];
+template <int Segment = kLanes, int... I>
+inline Vec sum_each(const Vec* v, std::integer_sequence<int, I...>) {
+    if constexpr (Segment == 2) {
+        return fold<2>(v[0], v[1], std::make_integer_sequence<int, kLanes>{});
     } else {
-        for (int i = 0; i < Count / 2; ++i) v[i] = fold<Count>(v[2 * i], v[2 * i + 1]);
-        return sum_each<Count / 2>(v);
+        constexpr int half = sizeof...(I);
+        const Vec folded[half] = {fold<Segment>(v[I], v[I + half], std::make_integer_sequence<int, kLanes>{})...};
+        return sum_each<half>(folded, std::make_integer_sequence<int, half / 2>{});
     }
 }
+inline Vec sum_each(const Vec* v) { return sum_each<kLanes>(v, std::make_integer_sequence<int, kLanes / 2>{}); }
 inline float sum(Vec v) {
     float lanes[kLanes];
     store(lanes, v);
