@@ -13,9 +13,12 @@ from torch import Tensor
 from torch.autograd import Function
 
 from wireloom.base import InvalidValue
+from wireloom.compute import convolution_cpu as cpu
 from wireloom.compute import convolution_reference as reference
+from wireloom.compute.cpu import serves
 from wireloom.compute.ops import outer, product
 from wireloom.compute.pattern import Pattern
+from wireloom.compute.plan import plan
 from wireloom.compute.window import Window
 
 
@@ -24,6 +27,8 @@ class _Convolution(Function):
     def forward(ctx: Any, weight: Tensor, x: Tensor, pattern: Pattern, window: Window) -> Tensor:
         ctx.save_for_backward(weight, x)
         ctx.pattern, ctx.window = pattern, window
+        if serves(weight, x):
+            return cpu.convolution(plan(pattern), window, weight, x)
         return reference.convolution(pattern, window, weight, x)
 
     @staticmethod
@@ -47,6 +52,8 @@ class _Transposed(Function):
     ) -> Tensor:
         ctx.save_for_backward(weight, y)
         ctx.pattern, ctx.window = pattern, window
+        if serves(weight, y):
+            return cpu.transposed(plan(pattern), window, weight, y, size)
         return reference.transposed(pattern, window, weight, y, size)
 
     @staticmethod
@@ -62,6 +69,8 @@ class _Outer(Function):
     def forward(ctx: Any, y: Tensor, x: Tensor, pattern: Pattern, window: Window) -> Tensor:
         ctx.save_for_backward(y, x)
         ctx.pattern, ctx.window = pattern, window
+        if serves(y, x):
+            return cpu.outer(plan(pattern), window, y, x)
         return reference.outer(pattern, window, y, x)
 
     @staticmethod

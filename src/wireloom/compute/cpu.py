@@ -22,7 +22,8 @@ def serves(*tensors: Tensor) -> bool:
     return all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors)
 
 
-def _address(tensor: Tensor, *shape: int, dtype: torch.dtype = torch.float32) -> int:
+def address(tensor: Tensor, *shape: int, dtype: torch.dtype = torch.float32) -> int:
+    """Where a contiguous tensor of this shape and type lies."""
     assert tensor.dtype == dtype, tensor.dtype
     assert tensor.shape == shape, (tensor.shape, shape)
     assert tensor.is_contiguous()
@@ -50,10 +51,10 @@ def _product(
     y = torch.empty(rows, batch)
     _native.product(
         *lists.addresses,
-        _address(weight, size),
-        0 if bias is None else _address(bias.contiguous(), rows),
-        _address(x, inputs, batch),
-        _address(y, rows, batch),
+        address(weight, size),
+        0 if bias is None else address(bias.contiguous(), rows),
+        address(x, inputs, batch),
+        address(y, rows, batch),
         batch,
         torch.get_num_threads(),
     )
@@ -72,9 +73,9 @@ def outer(plan: Plan, y: Tensor, x: Tensor) -> Tensor:
         input_start,
         inputs,
         weight_first,
-        _address(y, plan.rows, batch),
-        _address(x, plan.columns, batch),
-        _address(gradient, plan.weights),
+        address(y, plan.rows, batch),
+        address(x, plan.columns, batch),
+        address(gradient, plan.weights),
         batch,
         torch.get_num_threads(),
     )
@@ -99,14 +100,14 @@ def norm(
     _native.norm(
         features,
         batch,
-        _address(x, features, batch),
-        _address(scale, features),
-        _address(shift, features),
-        _address(mean, features),
-        _address(rstd, features),
-        _address(running_mean, features),
-        _address(running_variance, features),
-        _address(y, features, batch),
+        address(x, features, batch),
+        address(scale, features),
+        address(shift, features),
+        address(mean, features),
+        address(rstd, features),
+        address(running_mean, features),
+        address(running_variance, features),
+        address(y, features, batch),
         momentum,
         epsilon,
         relu,
@@ -126,15 +127,15 @@ def norm_backward(
     _native.norm_backward(
         features,
         batch,
-        _address(x, features, batch),
-        _address(y, features, batch),
-        _address(dy, features, batch),
-        _address(scale, features),
-        _address(mean, features),
-        _address(rstd, features),
-        _address(dx, features, batch),
-        _address(dscale, features),
-        _address(dshift, features),
+        address(x, features, batch),
+        address(y, features, batch),
+        address(dy, features, batch),
+        address(scale, features),
+        address(mean, features),
+        address(rstd, features),
+        address(dx, features, batch),
+        address(dscale, features),
+        address(dshift, features),
         relu,
         torch.get_num_threads(),
     )
@@ -157,10 +158,10 @@ def cross_entropy(
         members,
         classes,
         batch,
-        _address(logits, members, classes, batch),
-        _address(labels, batch, dtype=torch.int64),
-        _address(losses, members),
-        _address(wrong, members, dtype=torch.int32),
+        address(logits, members, classes, batch),
+        address(labels, batch, dtype=torch.int64),
+        address(losses, members),
+        address(wrong, members, dtype=torch.int32),
         0 if slope is None else slope.data_ptr(),
         smoothing,
         torch.get_num_threads(),
@@ -184,13 +185,13 @@ def sgd(
     members, size = len(spans) - 1, parameter.numel()
     _native.sgd(
         members,
-        _address(spans, members + 1, dtype=torch.int64),
-        _address(parameter, size),
-        _address(velocity, size),
-        _address(gradient, size),
-        _address(rate, members),
-        _address(decay, members),
-        0 if clip is None else _address(clip, members),
+        address(spans, members + 1, dtype=torch.int64),
+        address(parameter, size),
+        address(velocity, size),
+        address(gradient, size),
+        address(rate, members),
+        address(decay, members),
+        0 if clip is None else address(clip, members),
         momentum,
         nesterov,
         torch.get_num_threads(),
@@ -216,14 +217,14 @@ def adam(
     members, size = len(spans) - 1, parameter.numel()
     _native.adam(
         members,
-        _address(spans, members + 1, dtype=torch.int64),
-        _address(parameter, size),
-        _address(first, size),
-        _address(second, size),
-        _address(gradient, size),
-        _address(rate, members),
-        _address(decay, members),
-        0 if clip is None else _address(clip, members),
+        address(spans, members + 1, dtype=torch.int64),
+        address(parameter, size),
+        address(first, size),
+        address(second, size),
+        address(gradient, size),
+        address(rate, members),
+        address(decay, members),
+        0 if clip is None else address(clip, members),
         betas[0],
         betas[1],
         epsilon,
@@ -239,8 +240,8 @@ def add_square_norms(sums: Tensor, spans: Tensor, values: Tensor) -> None:
     members = len(spans) - 1
     _native.square_norms(
         members,
-        _address(spans, members + 1, dtype=torch.int64),
-        _address(values, values.numel()),
-        _address(sums, members, dtype=torch.float64),
+        address(spans, members + 1, dtype=torch.int64),
+        address(values, values.numel()),
+        address(sums, members, dtype=torch.float64),
         torch.get_num_threads(),
     )
