@@ -36,8 +36,7 @@ private:
 struct Group {
     const int32_t* inputs;
     int64_t count;
-    const int64_t* weight_start;  // null: k
-    const float* weights;         // of the tile's first row
+    const float* weights;         // of the tile's first row: entry after entry
     int64_t row_stride;           // in floats
     int64_t kernel;               // floats of an entry
     const Sweep::Tap* taps;       // those to go through
@@ -48,12 +47,13 @@ struct Group {
 // R rows by V vectors of a run of outputs, from the cells under the first of them.
 template <int R, int V>
 inline void convolution_tile(const Group& g, const float* cells, float* y, int64_t run_stride) {
-    Vec sums[R][V] = {};
+    Vec sums[R][V];
+    for (int r = 0; r < R; ++r)
+        for (int v = 0; v < V; ++v) sums[r][v] = Vec{};
     const float* weight[R];
     for (int64_t k = 0; k < g.count; ++k) {
         const float* x = cells + g.inputs[k] * g.channel;
-        const float* first = g.weights + (g.weight_start ? g.weight_start[k] : k) * g.kernel;
-        for (int r = 0; r < R; ++r) weight[r] = first + r * g.row_stride;
+        for (int r = 0; r < R; ++r) weight[r] = g.weights + r * g.row_stride + k * g.kernel;
         for (int64_t t = 0; t < g.live; ++t) {
             const float* under = x + g.taps[t].offset;
             const int64_t tap = g.taps[t].weight;
@@ -71,10 +71,23 @@ inline void convolution_tile(const Group& g, const float* cells, float* y, int64
 
 // How many vectors of R rows fit in the registers beside a weight and an input.
 constexpr int vectors_of(int rows) {
-    constexpr int wide[] = {0, 8, 8, 7, 6, 5, 4}, narrow[] = {0, 7, 5, 4, 3, 2, 2};
+    constexpr int wide[] = {0, 8, 8, 8, 6, 5, 4}, narrow[] = {0, 7, 5, 4, 3, 2, 2};
     return kLanes == 16 ? wide[rows] : narrow[rows];
 }
 constexpr int kMostVectors = 8;
+
+// The most rows that tiles over a run of so many vectors should have: those of least time a row,
+// a tile's step taking half as long as it has products, and a little.
+inline int64_t height_over(int64_t vectors) {
+    int64_t best = 1;
+    double least = 1e300;
+    for (int rows = 1; rows <= kRows; ++rows) {
+        const int64_t pieces = (vectors + vectors_of(rows) - 1) / vectors_of(rows);
+        const double time = (0.5 * static_cast<double>(rows * vectors) + 2.5 * static_cast<double>(pieces)) / rows;
+        if (time <= least) least = time, best = rows;
+    }
+    return best;
+}
 
 using Tile = void (*)(const Group&, const float*, float*, int64_t);
 template <int R, size_t... V>
@@ -92,11 +105,17 @@ constexpr auto kTiles = every_tile(std::make_index_sequence<kRows>{});
 inline void place(const Sweep& s, const float* y, int64_t top, int64_t rows, int64_t width, float* map,
                   int64_t plane) {
     const int64_t images = s.images, step = s.columns.step;
+    if (images == kLanes && step == 1 && s.rows.step == 1 && s.run == s.run_stride && s.columns.outputs == width) {
+        unweave(y, rows * width, map + top * width, plane);
+        return;
+    }
     for (int64_t i = 0; i < rows; ++i) {
         const float* source = s.flat ? y + i * s.pitch * images : y + i * s.run_stride;
         float* target = map + (s.rows.first + (top + i) * s.rows.step) * width + s.columns.first;
         if (images == 1 && step == 1) {
             std::memcpy(target, source, s.columns.outputs * sizeof(float));
+        } else if (images == kLanes && step == 1) {
+            unweave(source, s.columns.outputs, target, plane);
         } else {
             for (int64_t n = 0; n < images; ++n)
                 for (int64_t j = 0; j < s.columns.outputs; ++j) target[n * plane + j * step] = source[j * images + n];
@@ -116,20 +135,20 @@ void sweep_share(const ConvolutionArgs& a, const Sweep& s, const Share& share, i
     const int64_t out_height = a.back ? m.height : m.out_height, out_width = a.back ? m.width : m.out_width;
     const int64_t out_plane = out_height * out_width, top = share.band * s.band;
     float* cells = cells_store.floats(s.floats(share.inputs));
+    const float* end = a.x + (share.first_input + share.inputs) * m.images * in_plane;
     for (int64_t c = 0; c < share.inputs; ++c)
-        fill(s, a.x + ((share.first_input + c) * m.images + first_image) * in_plane, top, cells + c * s.channel);
+        fill(s, a.x + ((share.first_input + c) * m.images + first_image) * in_plane, end, top, cells + c * s.channel);
     const int64_t row_floats = s.runs() * s.run_stride, kernel = m.taps();
     float* outputs = outputs_store.floats(kRows * row_floats);
-    const int64_t runs = s.flat ? 1 : std::min(s.band, rows_left);
+    const int64_t runs = s.flat ? 1 : std::min(s.band, rows_left), height = height_over(s.vectors());
     for (int64_t g = share.begin; g < share.end; ++g) {
         const int64_t first = a.row_start[g], rows = a.row_start[g + 1] - first, begin = a.input_start[g];
-        const int64_t stride = (a.row_stride ? a.row_stride[g] : 1) * kernel;
-        const float* weights = a.weight_start ? a.weights : a.weights + a.weight_first[g] * kernel;
-        const int64_t tiles = (rows + kRows - 1) / kRows;
+        const int64_t stride = a.row_stride[g] * kernel;
+        const float* weights = a.weights + a.weight_first[g] * kernel;
+        const int64_t tiles = (rows + height - 1) / height;
         for (int64_t t = 0; t < tiles; ++t) {
             const int64_t row = rows * t / tiles, count = rows * (t + 1) / tiles - row;
-            Group group{a.inputs + begin, a.input_start[g + 1] - begin,
-                        a.weight_start ? a.weight_start + begin : nullptr, weights + row * stride, stride, kernel,
+            Group group{a.inputs + begin, a.input_start[g + 1] - begin, weights + row * stride, stride, kernel,
                         nullptr, 0, s.channel};
             const int64_t pieces = (s.vectors() + vectors_of(count) - 1) / vectors_of(count);
             for (int64_t run = 0; run < runs; ++run) {
@@ -181,7 +200,32 @@ void run_sweep(const ConvolutionArgs& a, Sweep& s, int threads) {
     }
 }
 
-void convolution(const ConvolutionArgs& a, int threads) {
+// Going back, the weights of a row's inputs lie far apart: gathered once, row by row.
+struct Gathered {
+    std::vector<int64_t> first, stride;  // of each group, in entries
+
+    Gathered(const ConvolutionArgs& a, Store& store, int threads) : first(a.groups + 1, 0), stride(a.groups) {
+        for (int64_t g = 0; g < a.groups; ++g) {
+            stride[g] = a.input_start[g + 1] - a.input_start[g];
+            first[g + 1] = first[g] + stride[g] * (a.row_start[g + 1] - a.row_start[g]);
+        }
+        const int64_t taps = a.maps.taps();
+        float* gathered = store.floats(first[a.groups] * taps);
+#pragma omp parallel for schedule(dynamic, 4) num_threads(threads)
+        for (int64_t g = 0; g < a.groups; ++g) {
+            const int64_t rows = a.row_start[g + 1] - a.row_start[g];
+            for (int64_t k = 0; k < stride[g]; ++k) {
+                const float* from = a.weights + a.weight_start[a.input_start[g] + k] * taps;
+                float* to = gathered + (first[g] + k) * taps;
+                for (int64_t r = 0; r < rows; ++r)
+                    for (int64_t t = 0; t < taps; ++t) to[r * stride[g] * taps + t] = from[r * taps + t];
+            }
+        }
+    }
+};
+
+void convolution(const ConvolutionArgs& given, int threads) {
+    ConvolutionArgs a = given;
     const Maps& m = a.maps;
     Sweep sweep{};
     sweep.row_taps = m.across.size;
@@ -191,6 +235,11 @@ void convolution(const ConvolutionArgs& a, int threads) {
         run_sweep(a, sweep, threads);
         return;
     }
+    static thread_local Store store;
+    const Gathered gathered(a, store, threads);
+    a.weights = store.floats(0);
+    a.weight_first = gathered.first.data();
+    a.row_stride = gathered.stride.data();
     for (int64_t i = 0; i < m.down.stride; ++i)
         for (int64_t j = 0; j < m.across.stride; ++j) {
             sweep.rows = backward_axis(m.down, i, m.out_height, m.height);
@@ -201,8 +250,12 @@ void convolution(const ConvolutionArgs& a, int threads) {
 
 // ---- the weights' gradient -------------------------------------------------------------------
 
-constexpr int kOuterTile = kLanes == 16 ? 9 : 4;  // entries (input and tap) of a tile
-constexpr int kOuterHeight = 3;                   // rows of a tile
+constexpr int kOuterHeight = 4;  // rows of a tile
+// Entries (input and tap) of a tile: as many as leave registers for its rows and one input.
+constexpr int entries_of(int rows) {
+    constexpr int wide[] = {0, 9, 9, 9, 6}, narrow[] = {0, 8, 4, 4, 2};
+    return kLanes == 16 ? wide[rows] : narrow[rows];
+}
 
 struct Strip {
     const float* dy;      // of the tile's first row: runs one after another
@@ -212,11 +265,10 @@ struct Strip {
     int64_t cell_stride;  // the same, of the cells
 };
 
-// Sums of R rows and kOuterTile entries over a band, added to the gradient or, first, set.
+// Sums of R rows and their entries over a band, those kept added to the gradient.
 template <int R>
-inline void outer_tile(const Strip& s, const float* const* x, float* const* gradient, bool first, int64_t from,
-                       int64_t kept) {
-    constexpr int J = kOuterTile, kSums = (R * J + kLanes - 1) / kLanes * kLanes;
+inline void outer_tile(const Strip& s, const float* const* x, float* const* gradient, int64_t kept) {
+    constexpr int J = entries_of(R), kSums = (R * J + kLanes - 1) / kLanes * kLanes;
     Vec sums[kSums] = {};
     for (int64_t run = 0; run < s.runs; ++run) {
         const float* dy = s.dy + run * s.run_stride;
@@ -225,41 +277,46 @@ inline void outer_tile(const Strip& s, const float* const* x, float* const* grad
             Vec slope[R];
             for (int r = 0; r < R; ++r) slope[r] = load(dy + r * s.row_floats + b);
             for (int j = 0; j < J; ++j) {
-                const Vec value = load(x[j] + cell + b);
+                const Vec value = load_once(x[j] + cell + b);
                 for (int r = 0; r < R; ++r) sums[r * J + j] += slope[r] * value;
             }
         }
     }
     float totals[kSums];
     for (int i = 0; i < kSums; i += kLanes) store(totals + i, sum_each(sums + i));
-    for (int r = 0; r < R; ++r)
-        for (int64_t j = from; j < kept; ++j)
-            gradient[r][j] = first ? totals[r * J + j] : gradient[r][j] + totals[r * J + j];
+    for (int r = 0; r < R; ++r) {
+        float* to = gradient[r];
+        if (kept == J)
+            for (int j = 0; j < J; ++j) to[j] += totals[r * J + j];
+        else
+            for (int64_t j = 0; j < kept; ++j) to[j] += totals[r * J + j];
+    }
 }
 
 // One group's rows top .. top + R against all its entries, in one band.
 template <int R>
 void outer_rows(const ConvolutionOuterArgs& a, const Sweep& s, const Strip& strip, int64_t g, int64_t top,
-                const float* cells, bool first) {
+                const float* cells) {
     const int64_t begin = a.input_start[g], taps = a.maps.taps(), entries = (a.input_start[g + 1] - begin) * taps;
     float* rows[R];
     float* gradient[R];
     for (int r = 0; r < R; ++r) rows[r] = a.gradient + a.weight_first[g] * taps + (top + r) * entries;
-    const float* x[kOuterTile];
-    for (int64_t e = 0; e < entries; e += kOuterTile) {
-        const int64_t kept = std::min<int64_t>(kOuterTile, entries - e);
+    constexpr int J = entries_of(R);
+    const float* x[J];
+    for (int64_t e = 0; e < entries; e += J) {
+        const int64_t kept = std::min<int64_t>(J, entries - e);
         int64_t k = e / taps, t = e % taps;
-        for (int64_t j = 0; j < kOuterTile; ++j) {
+        for (int64_t j = 0; j < J; ++j) {
             x[j] = cells + a.inputs[begin + k] * s.channel + s.taps[t].offset;
             if (j + 1 < kept && ++t == taps) t = 0, ++k;
         }
         for (int r = 0; r < R; ++r) gradient[r] = rows[r] + e;
-        outer_tile<R>(strip, x, gradient, first, 0, kept);
+        outer_tile<R>(strip, x, gradient, kept);
     }
 }
 
 // A band of one output map's gradient [images, height, width], its runs filled up with zeros.
-inline void fill_slopes(const Sweep& s, const float* dy, int64_t top, int64_t rows, float* runs) {
+inline void fill_slopes(const Sweep& s, const float* dy, const float* end, int64_t top, int64_t rows, float* runs) {
     const int64_t images = s.images, width = s.columns.outputs, plane = s.rows.outputs * width;
     std::memset(runs, 0, s.runs() * s.run_stride * sizeof(float));
     for (int64_t i = 0; i < rows; ++i) {
@@ -267,6 +324,8 @@ inline void fill_slopes(const Sweep& s, const float* dy, int64_t top, int64_t ro
         const float* source = dy + (top + i) * width;
         if (images == 1) {
             std::memcpy(target, source, width * sizeof(float));
+        } else if (images == kLanes) {
+            weave(source, plane, end, width, target);
         } else {
             for (int64_t n = 0; n < images; ++n)
                 for (int64_t j = 0; j < width; ++j) target[j * images + n] = source[n * plane + j];
@@ -274,48 +333,41 @@ inline void fill_slopes(const Sweep& s, const float* dy, int64_t top, int64_t ro
     }
 }
 
-// Work in `count` pieces: shared out among the threads of a team, or all done by this one.
-template <class Piece>
-inline void pieces(bool team, int64_t count, Piece piece) {
-    if (team) {
-#pragma omp for schedule(dynamic, 1)
-        for (int64_t i = 0; i < count; ++i) piece(i);
-    } else {
-        for (int64_t i = 0; i < count; ++i) piece(i);
-    }
-}
-
-void outer_span(const ConvolutionOuterArgs& a, const Sweep& usual, const Sweep& last, int64_t span, bool team,
-                float* cells, float* slopes) {
-    using Rows = void (*)(const ConvolutionOuterArgs&, const Sweep&, const Strip&, int64_t, int64_t, const float*, bool);
-    static constexpr Rows by_rows[] = {nullptr, outer_rows<1>, outer_rows<2>, outer_rows<3>};
+void outer_groups(const ConvolutionOuterArgs& a, const Sweep& usual, const Sweep& last, int64_t begin, int64_t end,
+                  int64_t first_input, int64_t inputs, Store& cells_store, Store& slopes_store) {
+    using Rows = void (*)(const ConvolutionOuterArgs&, const Sweep&, const Strip&, int64_t, int64_t, const float*);
+    static constexpr Rows by_rows[] = {nullptr, outer_rows<1>, outer_rows<2>, outer_rows<3>, outer_rows<4>};
     const Maps& m = a.maps;
-    const int64_t begin = a.span_start[span], end = a.span_start[span + 1];
-    const int64_t first_input = a.span_inputs[2 * span], inputs = a.span_inputs[2 * span + 1] - first_input;
     const int64_t first_row = a.row_start[begin], rows = a.row_start[end] - first_row;
     const int64_t in_plane = m.height * m.width, out_plane = m.out_height * m.out_width;
+    float* cells = cells_store.floats(usual.floats(inputs));
+    float* slopes = slopes_store.floats(rows * usual.runs() * usual.run_stride);
+    for (int64_t g = begin; g < end; ++g)
+        std::memset(a.gradient + a.weight_first[g] * m.taps(), 0,
+                    (a.row_start[g + 1] - a.row_start[g]) * (a.input_start[g + 1] - a.input_start[g]) * m.taps() *
+                        sizeof(float));
+    const float* x_end = a.x + (first_input + inputs) * m.images * in_plane;
+    const float* dy_end = a.dy + (first_row + rows) * m.images * out_plane;
     for (int64_t image = 0; image < m.images; image += usual.images) {
         const Sweep& s = image + usual.images <= m.images ? usual : last;
         const int64_t row_floats = s.runs() * s.run_stride;
         for (int64_t top = 0; top < m.out_height; top += s.band) {
             const int64_t here = std::min(s.band, m.out_height - top);
-            pieces(team, inputs + rows, [&](int64_t i) {
-                if (i < inputs)
-                    fill(s, a.x + ((first_input + i) * m.images + image) * in_plane, top, cells + i * s.channel);
-                else
-                    fill_slopes(s, a.dy + ((first_row + i - inputs) * m.images + image) * out_plane, top, here,
-                                slopes + (i - inputs) * row_floats);
-            });
-            pieces(team, end - begin, [&](int64_t i) {
-                const int64_t g = begin + i, row = a.row_start[g], height = a.row_start[g + 1] - row;
+            for (int64_t i = 0; i < inputs; ++i)
+                fill(s, a.x + ((first_input + i) * m.images + image) * in_plane, x_end, top, cells + i * s.channel);
+            for (int64_t i = 0; i < rows; ++i)
+                fill_slopes(s, a.dy + ((first_row + i) * m.images + image) * out_plane, dy_end, top, here,
+                            slopes + i * row_floats);
+            for (int64_t g = begin; g < end; ++g) {
+                const int64_t row = a.row_start[g], height = a.row_start[g + 1] - row;
                 const int64_t tiles = (height + kOuterHeight - 1) / kOuterHeight;
                 for (int64_t t = 0; t < tiles; ++t) {
                     const int64_t from = height * t / tiles, to = height * (t + 1) / tiles;
                     const Strip strip{slopes + (row + from - first_row) * row_floats, row_floats,
                                       s.flat ? 1 : here, s.vectors(), s.run_stride, s.pitch * s.images};
-                    by_rows[to - from](a, s, strip, g, from, cells - first_input * s.channel, image == 0 && top == 0);
+                    by_rows[to - from](a, s, strip, g, from, cells - first_input * s.channel);
                 }
-            });
+            }
         }
     }
 }
@@ -331,24 +383,19 @@ void outer(const ConvolutionOuterArgs& a, int threads) {
     Sweep last = s;
     s.lay_out(cut.chunk, cut.band, cut.flat);
     last.lay_out((m.images - 1) % cut.chunk + 1, cut.band, cut.flat);
-    int64_t cells = 0, slopes = 0;
-    for (int64_t i = 0; i < a.spans; ++i) {
-        cells = std::max(cells, s.floats(a.span_inputs[2 * i + 1] - a.span_inputs[2 * i]));
-        slopes = std::max(slopes, (a.row_start[a.span_start[i + 1]] - a.row_start[a.span_start[i]]) * s.runs() * s.run_stride);
-    }
-    const bool team = a.spans < 2 * threads;
-    static thread_local Store own_cells, own_slopes;
-    float *shared_cells = nullptr, *shared_slopes = nullptr;
-    if (team) shared_cells = own_cells.floats(cells), shared_slopes = own_slopes.floats(slopes);
+    // Each thread takes whole groups through all bands, with its own copy of what they read.
+    const int64_t parts = (threads + a.spans - 1) / a.spans;
 #pragma omp parallel num_threads(threads)
     {
-        if (team) {
-            for (int64_t i = 0; i < a.spans; ++i) outer_span(a, s, last, i, true, shared_cells, shared_slopes);
-        } else {
-            float* my_cells = own_cells.floats(cells);
-            float* my_slopes = own_slopes.floats(slopes);
+        static thread_local Store cells, slopes;
 #pragma omp for schedule(dynamic, 1)
-            for (int64_t i = 0; i < a.spans; ++i) outer_span(a, s, last, i, false, my_cells, my_slopes);
+        for (int64_t i = 0; i < a.spans * parts; ++i) {
+            const int64_t span = i / parts, part = i % parts;
+            const int64_t begin = a.span_start[span], count = a.span_start[span + 1] - begin;
+            const int64_t from = begin + count * part / parts, to = begin + count * (part + 1) / parts;
+            if (from < to)
+                outer_groups(a, s, last, from, to, a.span_inputs[2 * span],
+                             a.span_inputs[2 * span + 1] - a.span_inputs[2 * span], cells, slopes);
         }
     }
 }

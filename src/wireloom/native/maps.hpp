@@ -20,7 +20,7 @@ namespace WIRELOOM_BODY {
 namespace {
 
 constexpr int64_t kNominalChannels = 128;
-constexpr int64_t kBandFloats = 192 * 1024;  // of a band's cells: they stay in the second cache
+constexpr int64_t kBandFloats = 320 * 1024;  // of a band's cells that the second cache holds
 
 // Rows, or columns, of a sweep.
 struct Axis {
@@ -147,9 +147,49 @@ struct Sweep {
     }
 };
 
+// Weaves rows of as many images as a vector has lanes: target [count, images] from images that
+// lie `plane` floats apart. Vectors may read on, up to `end`, what is not kept.
+inline void weave(const float* source, int64_t plane, const float* end, int64_t count, float* target) {
+    for (int64_t p = 0; p < count; p += kLanes) {
+        const int64_t here = std::min<int64_t>(kLanes, count - p);
+        Vec block[kLanes];
+        for (int n = 0; n < kLanes; ++n) {
+            const float* from = source + n * plane + p;
+            if (end - from >= kLanes) {
+                block[n] = load(from);
+            } else {
+                float few[kLanes] = {};
+                std::memcpy(few, from, here * sizeof(float));
+                block[n] = load(few);
+            }
+        }
+        transpose(block);
+        for (int64_t i = 0; i < here; ++i) store(target + (p + i) * kLanes, block[i]);
+    }
+}
+
+// The way back: rows of images `plane` floats apart from source [count, images].
+inline void unweave(const float* source, int64_t count, float* target, int64_t plane) {
+    for (int64_t p = 0; p < count; p += kLanes) {
+        const int64_t here = std::min<int64_t>(kLanes, count - p);
+        Vec block[kLanes];
+        for (int64_t i = 0; i < kLanes; ++i) block[i] = load(source + (p + std::min(i, here - 1)) * kLanes);
+        transpose(block);
+        for (int n = 0; n < kLanes; ++n) {
+            if (here == kLanes) {
+                store(target + n * plane + p, block[n]);
+            } else {
+                float few[kLanes];
+                store(few, block[n]);
+                std::memcpy(target + n * plane + p, few, here * sizeof(float));
+            }
+        }
+    }
+}
+
 // Copies the cells that the output rows top, top + 1, ... of the sweep's band read, of one channel
-// x [images, height, width].
-inline void fill(const Sweep& s, const float* x, int64_t top, float* cells) {
+// x [images, height, width] of an array that ends at `end`.
+inline void fill(const Sweep& s, const float* x, const float* end, int64_t top, float* cells) {
     const int64_t images = s.images, plane = s.rows.inputs * s.columns.inputs;
     const int64_t stride = s.columns.stride;
     for (int64_t row_origin : s.rows.origin)
@@ -168,6 +208,8 @@ inline void fill(const Sweep& s, const float* x, int64_t top, float* cells) {
                 const int64_t count = to - from;
                 if (images == 1 && stride == 1) {
                     std::memcpy(target, source, count * sizeof(float));
+                } else if (images == kLanes && stride == 1) {
+                    weave(source, plane, end, count, target);
                 } else {
                     for (int64_t n = 0; n < images; ++n)
                         for (int64_t p = 0; p < count; ++p) target[p * images + n] = source[n * plane + p * stride];
@@ -183,37 +225,37 @@ struct Cut {
     bool flat;
 };
 
-// The cut that wastes least: of vectors on cells between rows or beyond a run's end, and of time
-// on weaving images together.
+// The cut of least work: products, those wasted on cells between rows and beyond a run's end with
+// them, the copies, and the second cache's limit.
 inline Cut choose(Sweep& s, int64_t images, int64_t channels) {
-    constexpr double kWeaving = 0.04;
+    constexpr double kCopy = 0.03, kWeaving = 0.06, kCacheMiss = 0.1;
     Cut best{1, 1, true};
     double least = 1e300;
     const int64_t height = s.rows.outputs;
-    for (int64_t chunk = 1; chunk <= std::min<int64_t>(images, 16); ++chunk)
-        for (const bool flat : {true, false}) {
-            if (chunk > 1 && flat) continue;
-            s.lay_out(chunk, 1, flat);
-            const int64_t one = s.floats(channels);
-            s.lay_out(chunk, 2, flat);
-            const int64_t more = std::max<int64_t>(1, s.floats(channels) - one);
-            const int64_t fit = std::max<int64_t>(1, 1 + (kBandFloats - one) / more);
-            const int64_t bands = (height + fit - 1) / fit, band = (height + bands - 1) / bands;
-            s.lay_out(chunk, band, flat);
+    const int64_t woven = std::min<int64_t>(images, kLanes);
+    for (const int64_t chunk : {int64_t{1}, woven}) {
+        const double copy = chunk == 1 ? kCopy : chunk == kLanes ? kWeaving : 4 * kWeaving;
+        for (int64_t bands = 1; bands <= height; ++bands) {
+            const int64_t band = (height + bands - 1) / bands;
+            if (bands > 1 && band == (height + bands - 2) / (bands - 1)) continue;
+            s.lay_out(chunk, band, chunk == 1);
+            const double size = static_cast<double>(s.floats(channels));
             double work = 0;
-            for (int64_t top = 0; top < height; top += flat ? band : 1) {
+            for (int64_t top = 0; top < height; top += s.flat ? band : 1) {
                 int64_t from, to;
                 s.live(top, from, to);
                 work += static_cast<double>(s.vectors() * (to - from));
             }
+            work *= 1.0 + copy * static_cast<double>(s.cell_rows + s.band) / static_cast<double>(s.band);
+            if (size > kBandFloats) work *= 1.0 + kCacheMiss * std::log2(size / kBandFloats);
             work /= static_cast<double>(chunk);
-            if (chunk > 1) work *= 1.0 + kWeaving;
-            if (one > 2 * kBandFloats) work *= 1.0 + 0.1 * std::log2(static_cast<double>(one) / (2 * kBandFloats));
             if (work < least) {
                 least = work;
-                best = {chunk, band, flat};
+                best = {chunk, band, chunk == 1};
             }
         }
+        if (woven == 1) break;
+    }
     return best;
 }
 

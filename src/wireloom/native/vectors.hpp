@@ -27,6 +27,14 @@ inline Vec load(const float* from) {
     return v;
 }
 inline void store(float* to, Vec v) { std::memcpy(to, &v, sizeof v); }
+// Loads once into a register, where a compiler might read memory again at each use.
+inline Vec load_once(const float* from) {
+    Vec v = load(from);
+#if defined(__x86_64__)
+    asm("" : "+v"(v));
+#endif
+    return v;
+}
 inline Vec spread(float value) { return value - Vec{}; }
 
 // ---- sums across lanes: a binary tree, the same for every caller -----------------------------
@@ -51,6 +59,23 @@ inline Vec sum_each(Vec* v) {
     } else {
         for (int i = 0; i < Count / 2; ++i) v[i] = fold<Count>(v[2 * i], v[2 * i + 1]);
         return sum_each<Count / 2>(v);
+    }
+}
+// The lanes of two vectors in turn: the first (Half = 0) or second half of both.
+template <int Half, size_t... I>
+inline Vec interleaved(Vec a, Vec b, std::index_sequence<I...>) {
+    return __builtin_shufflevector(
+        a, b, (static_cast<int>(I) / 2 + Half * (kLanes / 2) + static_cast<int>(I) % 2 * kLanes)...);
+}
+// Lane j of vector i becomes lane i of vector j.
+inline void transpose(Vec* v) {
+    Vec other[kLanes];
+    for (int round = 1; round < kLanes; round *= 2) {
+        for (int i = 0; i < kLanes / 2; ++i) {
+            other[2 * i] = interleaved<0>(v[i], v[i + kLanes / 2], std::make_index_sequence<kLanes>{});
+            other[2 * i + 1] = interleaved<1>(v[i], v[i + kLanes / 2], std::make_index_sequence<kLanes>{});
+        }
+        for (int i = 0; i < kLanes; ++i) v[i] = other[i];
     }
 }
 inline float sum(Vec v) {
