@@ -113,7 +113,7 @@ inline void place(const Sweep& s, const float* y, int64_t top, int64_t rows, int
         const float* source = s.flat ? y + i * s.pitch * images : y + i * s.run_stride;
         float* target = map + (s.rows.first + (top + i) * s.rows.step) * width + s.columns.first;
         if (images == 1 && step == 1) {
-            std::memcpy(target, source, s.columns.outputs * sizeof(float));
+            copy(target, source, s.columns.outputs);
         } else if (images == kLanes && step == 1) {
             unweave(source, s.columns.outputs, target, plane);
         } else {
@@ -323,7 +323,7 @@ inline void fill_slopes(const Sweep& s, const float* dy, const float* end, int64
         float* target = s.flat ? runs + i * s.pitch * images : runs + i * s.run_stride;
         const float* source = dy + (top + i) * width;
         if (images == 1) {
-            std::memcpy(target, source, width * sizeof(float));
+            copy(target, source, width);
         } else if (images == kLanes) {
             weave(source, plane, end, width, target);
         } else {

@@ -114,7 +114,7 @@ struct Sweep {
         cell_rows = band + rows.reach;
         const int64_t block = cell_rows * pitch * images;
         used = block * static_cast<int64_t>(rows.origin.size() * columns.origin.size());
-        // Vectors at a run's end read beyond it, but no other channel. An odd number of vectors,
+        // Vectors at a run's end reach beyond it, but to no other channel. An odd number of vectors,
         // so that the same place of many channels does not fall on the same set of a cache.
         channel = ((used + columns.reach * images + 2 * kLanes - 1) / kLanes | 1) * kLanes;
         run = (flat ? (band - 1) * pitch + columns.outputs : columns.outputs) * images;
@@ -181,10 +181,22 @@ inline void unweave(const float* source, int64_t count, float* target, int64_t p
             } else {
                 float few[kLanes];
                 store(few, block[n]);
-                std::memcpy(target + n * plane + p, few, here * sizeof(float));
+                float* to = target + n * plane + p;
+                constexpr int64_t kHalf = kLanes / 2;
+                if (here >= kHalf) {  // two halves that overlap
+                    std::memcpy(to, few, kHalf * sizeof(float));
+                    std::memcpy(to + here - kHalf, few + here - kHalf, kHalf * sizeof(float));
+                } else {
+                    std::memcpy(to, few, here * sizeof(float));
+                }
             }
         }
     }
+}
+
+// Zeros before or after a cell row's pixels; what a whole vector clears beyond is written later.
+inline void clear(float* to, int64_t count) {
+    for (int64_t i = 0; i < count; i += kLanes) store(to + i, Vec{});
 }
 
 // Copies the cells that the output rows top, top + 1, ... of the sweep's band read, of one channel
@@ -201,19 +213,19 @@ inline void fill(const Sweep& s, const float* x, const float* end, int64_t top, 
                     std::memset(cells, 0, s.pitch * images * sizeof(float));
                     continue;
                 }
-                std::memset(cells, 0, from * images * sizeof(float));
-                std::memset(cells + to * images, 0, (s.pitch - to) * images * sizeof(float));
+                clear(cells, from * images);
                 const float* source = x + row * s.columns.inputs + s.columns.origin[slot] + from * stride;
                 float* target = cells + from * images;
                 const int64_t count = to - from;
                 if (images == 1 && stride == 1) {
-                    std::memcpy(target, source, count * sizeof(float));
+                    copy(target, source, count);
                 } else if (images == kLanes && stride == 1) {
                     weave(source, plane, end, count, target);
                 } else {
                     for (int64_t n = 0; n < images; ++n)
                         for (int64_t p = 0; p < count; ++p) target[p * images + n] = source[n * plane + p * stride];
                 }
+                clear(cells + to * images, (s.pitch - to) * images);
             }
         }
     std::memset(cells, 0, (s.channel - s.used) * sizeof(float));

@@ -27,6 +27,16 @@ inline Vec load(const float* from) {
     return v;
 }
 inline void store(float* to, Vec v) { std::memcpy(to, &v, sizeof v); }
+// Copies of a few vectors' length, for which a call to the library would cost more.
+inline void copy(float* to, const float* from, int64_t count) {
+    if (count < kLanes) {
+        std::memcpy(to, from, count * sizeof(float));
+        return;
+    }
+    int64_t i = 0;
+    for (; i + kLanes <= count; i += kLanes) store(to + i, load(from + i));
+    if (i < count) store(to + count - kLanes, load(from + count - kLanes));
+}
 // Loads once into a register, where a compiler might read memory again at each use.
 inline Vec load_once(const float* from) {
     Vec v = load(from);
