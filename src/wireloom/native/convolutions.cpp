@@ -76,15 +76,18 @@ constexpr int vectors_of(int rows) {
 }
 constexpr int kMostVectors = 8;
 
-// The most rows that tiles over a run of so many vectors should have: those of least time a row,
-// a tile's step taking half as long as it has products, and a little.
-inline int64_t height_over(int64_t vectors) {
-    int64_t best = 1;
+// Into how many tiles to cut rows over a run of vectors: those of least time, a tile's step taking
+// half as long as it has products, and a little.
+inline int64_t tiles_over(int64_t rows, int64_t vectors) {
+    int64_t best = rows;
     double least = 1e300;
-    for (int rows = 1; rows <= kRows; ++rows) {
-        const int64_t pieces = (vectors + vectors_of(rows) - 1) / vectors_of(rows);
-        const double time = (0.5 * static_cast<double>(rows * vectors) + 2.5 * static_cast<double>(pieces)) / rows;
-        if (time <= least) least = time, best = rows;
+    for (int64_t tiles = (rows + kRows - 1) / kRows; tiles <= rows; ++tiles) {
+        double time = 0;
+        for (int64_t t = 0; t < tiles; ++t) {
+            const int64_t high = rows * (t + 1) / tiles - rows * t / tiles, most = vectors_of(static_cast<int>(high));
+            time += 0.5 * static_cast<double>(high * vectors) + 2.5 * static_cast<double>((vectors + most - 1) / most);
+        }
+        if (time < least) least = time, best = tiles;
     }
     return best;
 }
@@ -140,12 +143,12 @@ void sweep_share(const ConvolutionArgs& a, const Sweep& s, const Share& share, i
         fill(s, a.x + ((share.first_input + c) * m.images + first_image) * in_plane, end, top, cells + c * s.channel);
     const int64_t row_floats = s.runs() * s.run_stride, kernel = m.taps();
     float* outputs = outputs_store.floats(kRows * row_floats);
-    const int64_t runs = s.flat ? 1 : std::min(s.band, rows_left), height = height_over(s.vectors());
+    const int64_t runs = s.flat ? 1 : std::min(s.band, rows_left);
     for (int64_t g = share.begin; g < share.end; ++g) {
         const int64_t first = a.row_start[g], rows = a.row_start[g + 1] - first, begin = a.input_start[g];
         const int64_t stride = a.row_stride[g] * kernel;
         const float* weights = a.weights + a.weight_first[g] * kernel;
-        const int64_t tiles = (rows + height - 1) / height;
+        const int64_t tiles = tiles_over(rows, s.vectors());
         for (int64_t t = 0; t < tiles; ++t) {
             const int64_t row = rows * t / tiles, count = rows * (t + 1) / tiles - row;
             Group group{a.inputs + begin, a.input_start[g + 1] - begin, weights + row * stride, stride, kernel,

@@ -240,7 +240,7 @@ struct Cut {
 // The cut of least work: products, those wasted on cells between rows and beyond a run's end with
 // them, the copies, and the second cache's limit.
 inline Cut choose(Sweep& s, int64_t images, int64_t channels) {
-    constexpr double kCopy = 0.03, kWeaving = 0.06, kCacheMiss = 0.1;
+    constexpr double kCopy = 0.03, kWeaving = 0.06, kCacheMiss = 0.05;
     Cut best{1, 1, true};
     double least = 1e300;
     const int64_t height = s.rows.outputs;
