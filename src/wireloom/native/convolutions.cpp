@@ -109,7 +109,7 @@ inline void place(const Sweep& s, const float* y, int64_t top, int64_t rows, int
                   int64_t plane) {
     const int64_t images = s.images, step = s.columns.step;
     if (images == kLanes && step == 1 && s.rows.step == 1 && s.run == s.run_stride && s.columns.outputs == width) {
-        unweave(y, rows * width, map + top * width, plane);
+        unweave(y, rows * width, map + top * width, plane, 1);
         return;
     }
     for (int64_t i = 0; i < rows; ++i) {
@@ -117,8 +117,8 @@ inline void place(const Sweep& s, const float* y, int64_t top, int64_t rows, int
         float* target = map + (s.rows.first + (top + i) * s.rows.step) * width + s.columns.first;
         if (images == 1 && step == 1) {
             copy(target, source, s.columns.outputs);
-        } else if (images == kLanes && step == 1) {
-            unweave(source, s.columns.outputs, target, plane);
+        } else if (images == kLanes) {
+            unweave(source, s.columns.outputs, target, plane, step);
         } else {
             for (int64_t n = 0; n < images; ++n)
                 for (int64_t j = 0; j < s.columns.outputs; ++j) target[n * plane + j * step] = source[j * images + n];
@@ -243,11 +243,16 @@ void convolution(const ConvolutionArgs& given, int threads) {
     a.weights = store.floats(0);
     a.weight_first = gathered.first.data();
     a.row_stride = gathered.stride.data();
+    if (m.down.skips() || m.across.skips()) {
+        const int64_t channels = a.row_start[a.groups], floats = m.images * m.height * m.width;
+#pragma omp parallel for schedule(static) num_threads(threads)
+        for (int64_t c = 0; c < channels; ++c) std::memset(a.y + c * floats, 0, floats * sizeof(float));
+    }
     for (int64_t i = 0; i < m.down.stride; ++i)
         for (int64_t j = 0; j < m.across.stride; ++j) {
             sweep.rows = backward_axis(m.down, i, m.out_height, m.height);
             sweep.columns = backward_axis(m.across, j, m.out_width, m.width);
-            run_sweep(a, sweep, threads);
+            if (!sweep.rows.taps.empty() && !sweep.columns.taps.empty()) run_sweep(a, sweep, threads);
         }
 }
 
@@ -328,7 +333,7 @@ inline void fill_slopes(const Sweep& s, const float* dy, const float* end, int64
         if (images == 1) {
             copy(target, source, width);
         } else if (images == kLanes) {
-            weave(source, plane, end, width, target);
+            weave(source, plane, 1, end, width, target);
         } else {
             for (int64_t n = 0; n < images; ++n)
                 for (int64_t j = 0; j < width; ++j) target[j * images + n] = source[n * plane + j];

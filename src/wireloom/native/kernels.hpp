@@ -46,6 +46,8 @@ struct OuterArgs {
 // One direction of a convolution's window: taps, and how they step over the map.
 struct Window {
     int64_t size, stride, padding, dilation;
+    // Whether some inputs may be under no tap at all.
+    bool skips() const { return stride > 1 && (size < stride || dilation > 1); }
 };
 
 // The maps of a convolution; x has height x width pixels, y has out_height x out_width.

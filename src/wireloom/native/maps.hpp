@@ -147,50 +147,53 @@ struct Sweep {
     }
 };
 
-// Weaves rows of as many images as a vector has lanes: target [count, images] from images that
-// lie `plane` floats apart. Vectors may read on, up to `end`, what is not kept.
-inline void weave(const float* source, int64_t plane, const float* end, int64_t count, float* target) {
-    for (int64_t p = 0; p < count; p += kLanes) {
-        const int64_t here = std::min<int64_t>(kLanes, count - p);
-        Vec block[kLanes];
-        for (int n = 0; n < kLanes; ++n) {
-            const float* from = source + n * plane + p;
-            if (end - from >= kLanes) {
-                block[n] = load(from);
-            } else {
-                float few[kLanes] = {};
-                std::memcpy(few, from, here * sizeof(float));
-                block[n] = load(few);
-            }
-        }
-        transpose(block);
-        for (int64_t i = 0; i < here; ++i) store(target + (p + i) * kLanes, block[i]);
+// Up to `count` pixels that lie `stride` apart. May read on, up to `end`, what is not kept.
+inline Vec pick(const float* from, int64_t stride, int64_t count, const float* end) {
+    if (stride == 1 && end - from >= kLanes) return load(from);
+    if (stride == 2 && end - from >= 2 * kLanes) return evens(load(from), load(from + kLanes));
+    float few[kLanes] = {};
+    for (int64_t i = 0; i < std::min<int64_t>(kLanes, count); ++i) few[i] = from[i * stride];
+    return load(few);
+}
+
+// Keeps the first `count` lanes, `step` apart.
+inline void keep(float* to, int64_t step, int64_t count, Vec lanes) {
+    if (step == 1 && count >= kLanes) {
+        store(to, lanes);
+        return;
+    }
+    float few[kLanes];
+    store(few, lanes);
+    constexpr int64_t kHalf = kLanes / 2;
+    count = std::min<int64_t>(count, kLanes);
+    if (step == 1 && count >= kHalf) {  // two halves that overlap
+        std::memcpy(to, few, kHalf * sizeof(float));
+        std::memcpy(to + count - kHalf, few + count - kHalf, kHalf * sizeof(float));
+    } else {
+        for (int64_t i = 0; i < count; ++i) to[i * step] = few[i];
     }
 }
 
-// The way back: rows of images `plane` floats apart from source [count, images].
-inline void unweave(const float* source, int64_t count, float* target, int64_t plane) {
+// Weaves rows of as many images as a vector has lanes: target [count, images] from pixels `stride`
+// apart of images `plane` floats apart.
+inline void weave(const float* source, int64_t plane, int64_t stride, const float* end, int64_t count, float* target) {
+    for (int64_t p = 0; p < count; p += kLanes) {
+        Vec block[kLanes];
+        for (int n = 0; n < kLanes; ++n) block[n] = pick(source + n * plane + p * stride, stride, count - p, end);
+        transpose(block);
+        for (int64_t i = 0; i < std::min<int64_t>(kLanes, count - p); ++i)
+            store(target + (p + i) * kLanes, block[i]);
+    }
+}
+
+// The way back, from source [count, images].
+inline void unweave(const float* source, int64_t count, float* target, int64_t plane, int64_t step) {
     for (int64_t p = 0; p < count; p += kLanes) {
         const int64_t here = std::min<int64_t>(kLanes, count - p);
         Vec block[kLanes];
         for (int64_t i = 0; i < kLanes; ++i) block[i] = load(source + (p + std::min(i, here - 1)) * kLanes);
         transpose(block);
-        for (int n = 0; n < kLanes; ++n) {
-            if (here == kLanes) {
-                store(target + n * plane + p, block[n]);
-            } else {
-                float few[kLanes];
-                store(few, block[n]);
-                float* to = target + n * plane + p;
-                constexpr int64_t kHalf = kLanes / 2;
-                if (here >= kHalf) {  // two halves that overlap
-                    std::memcpy(to, few, kHalf * sizeof(float));
-                    std::memcpy(to + here - kHalf, few + here - kHalf, kHalf * sizeof(float));
-                } else {
-                    std::memcpy(to, few, here * sizeof(float));
-                }
-            }
-        }
+        for (int n = 0; n < kLanes; ++n) keep(target + n * plane + p * step, step, here, block[n]);
     }
 }
 
@@ -219,8 +222,11 @@ inline void fill(const Sweep& s, const float* x, const float* end, int64_t top, 
                 const int64_t count = to - from;
                 if (images == 1 && stride == 1) {
                     copy(target, source, count);
-                } else if (images == kLanes && stride == 1) {
-                    weave(source, plane, end, count, target);
+                } else if (images == 1) {
+                    for (int64_t p = 0; p < count; p += kLanes)
+                        store(target + p, pick(source + p * stride, stride, count - p, end));
+                } else if (images == kLanes) {
+                    weave(source, plane, stride, end, count, target);
                 } else {
                     for (int64_t n = 0; n < images; ++n)
                         for (int64_t p = 0; p < count; ++p) target[p * images + n] = source[n * plane + p * stride];

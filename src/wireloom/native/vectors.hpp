@@ -77,6 +77,12 @@ inline Vec interleaved(Vec a, Vec b, std::index_sequence<I...>) {
     return __builtin_shufflevector(
         a, b, (static_cast<int>(I) / 2 + Half * (kLanes / 2) + static_cast<int>(I) % 2 * kLanes)...);
 }
+// Every second lane of two vectors, from the first on.
+template <size_t... I>
+inline Vec evens(Vec a, Vec b, std::index_sequence<I...>) {
+    return __builtin_shufflevector(a, b, (2 * static_cast<int>(I))...);
+}
+inline Vec evens(Vec a, Vec b) { return evens(a, b, std::make_index_sequence<kLanes>{}); }
 // Lane j of vector i becomes lane i of vector j.
 inline void transpose(Vec* v) {
     Vec other[kLanes];
