@@ -7,6 +7,7 @@ absent block is multiplied here either. Activations are [images, channels, heigh
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,6 +34,11 @@ def _kernel(weight: Tensor, entries: slice, fan_in: int, window: Window) -> Tens
     return weight[entries.start * taps : entries.stop * taps].view(-1, fan_in, *window.size)
 
 
+def _steps(window: Window) -> tuple[Any, Any, Any]:
+    """Stride, padding and dilation, as torch's functions take them one after another."""
+    return window.stride, window.padding, window.dilation
+
+
 def convolution(pattern: Pattern, window: Window, weight: Tensor, x: Tensor) -> Tensor:
     """y[v] = sum over senders u of W[v, u] * x[u]."""
     images, _, height, width = x.shape
@@ -40,9 +46,7 @@ def convolution(pattern: Pattern, window: Window, weight: Tensor, x: Tensor) -> 
     if images:
         for rows, columns, entries in _receivers(pattern, x.device):
             kernel = _kernel(weight, entries, len(columns), window)
-            y[:, rows] = F.conv2d(
-                x[:, columns], kernel, None, window.stride, window.padding, window.dilation
-            )
+            y[:, rows] = F.conv2d(x[:, columns], kernel, None, *_steps(window))
     return y
 
 
@@ -56,10 +60,7 @@ def transposed(
         for rows, columns, entries in _receivers(pattern, y.device):
             kernel = _kernel(weight, entries, len(columns), window)
             shape = (images, len(columns), *map_size)
-            part = grad.conv2d_input(
-                shape, kernel, y[:, rows], window.stride, window.padding, window.dilation
-            )
-            x.index_add_(1, columns, part)
+            x.index_add_(1, columns, grad.conv2d_input(shape, kernel, y[:, rows], *_steps(window)))
     return x.transpose(0, 1).contiguous().transpose(0, 1)
 
 
@@ -70,13 +71,6 @@ def outer(pattern: Pattern, window: Window, y: Tensor, x: Tensor) -> Tensor:
         for rows, columns, entries in _receivers(pattern, y.device):
             kernel = _kernel(gradient, entries, len(columns), window)
             kernel.copy_(
-                grad.conv2d_weight(
-                    x[:, columns],
-                    kernel.shape,
-                    y[:, rows],
-                    window.stride,
-                    window.padding,
-                    window.dilation,
-                )
+                grad.conv2d_weight(x[:, columns], kernel.shape, y[:, rows], *_steps(window))
             )
     return gradient

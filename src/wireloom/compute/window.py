@@ -12,12 +12,8 @@ LEAST = {"size": 1, "stride": 1, "padding": 0, "dilation": 1}
 
 
 def _pair(name: str, value: int | Sequence[int]) -> Pair:
-    pair = (value, value) if is_whole(value) else value
-    if (
-        not isinstance(pair, Sequence)
-        or len(pair) != 2
-        or not all(is_whole(v) and v >= LEAST[name] for v in pair)
-    ):
+    pair = value if isinstance(value, Sequence) else (value, value)
+    if len(pair) != 2 or not all(is_whole(v) and v >= LEAST[name] for v in pair):
         raise InvalidValue(
             f"`{name}` of a convolution must be a whole number of at least {LEAST[name]}, "
             f"or two of them (height, width); got {value!r}"
