@@ -424,6 +424,7 @@ def test_every_body_of_the_kernels_is_right(body):
 def test_a_window_is_made_of_numbers_or_pairs():
     assert Window.of((3, 5), stride=2) == Window((3, 5), (2, 2), (0, 0), (1, 1))
     assert Window.of([3, 3]).taps == 9
+    assert hash(Window([3, 3])) == hash(Window.of(3))
     assert Window.of(3, stride=2, padding=1).output(7, 8) == (4, 4)
     assert Window.of(3, dilation=2).output(4, 5) == (0, 1)
 
@@ -444,9 +445,10 @@ def test_a_window_is_made_of_numbers_or_pairs():
     ],
 )
 def test_a_window_refuses_what_is_none(arguments, words):
-    text = refusal(Window.of, **arguments)
-    for word in words:
-        assert word in text
+    for make in (Window.of, Window):
+        text = refusal(make, **arguments)
+        for word in words:
+            assert word in text
 
 
 WINDOW = Window.of(3)

@@ -36,6 +36,10 @@ class Window:
     padding: Pair = (0, 0)
     dilation: Pair = (1, 1)
 
+    def __post_init__(self) -> None:
+        for name in LEAST:
+            object.__setattr__(self, name, _pair(name, getattr(self, name)))
+
     @classmethod
     def of(
         cls,
