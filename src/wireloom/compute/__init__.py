@@ -1,6 +1,17 @@
-"""Block structures and the operators on them: the product and the outer product."""
+"""Block structures and the operators on them: products and convolutions, and their gradients."""
 
+from wireloom.compute.convolution import convolution, convolution_outer
 from wireloom.compute.ops import cross_entropy, norm, outer, product
 from wireloom.compute.pattern import Pattern
+from wireloom.compute.window import Window
 
-__all__ = ["Pattern", "cross_entropy", "norm", "outer", "product"]
+__all__ = [
+    "Pattern",
+    "Window",
+    "convolution",
+    "convolution_outer",
+    "cross_entropy",
+    "norm",
+    "outer",
+    "product",
+]

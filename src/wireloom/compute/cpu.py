@@ -21,7 +21,8 @@ def serves(*tensors: Tensor) -> bool:
     return True
 
 
-def _address(tensor: Tensor, *shape: int, dtype: torch.dtype = torch.float32) -> int:
+def address(tensor: Tensor, *shape: int, dtype: torch.dtype = torch.float32) -> int:
+    """Where a contiguous tensor of this shape and type lies."""
     assert tensor.dtype == dtype, tensor.dtype
     assert tensor.shape == shape, (tensor.shape, shape)
     assert tensor.is_contiguous()
@@ -50,7 +51,7 @@ def _product(
         plan.numel(),
         back,
         weight.data_ptr(),
-        0 if bias is None else _address(bias.contiguous(), outputs),
+        0 if bias is None else address(bias.contiguous(), outputs),
         x.data_ptr(),
         y.data_ptr(),
         outputs,
@@ -102,14 +103,14 @@ def norm(
     _native.norm(
         features,
         batch,
-        _address(x, features, batch),
-        _address(scale, features),
-        _address(shift, features),
-        _address(mean, features),
-        _address(rstd, features),
-        _address(running_mean, features),
-        _address(running_variance, features),
-        _address(y, features, batch),
+        address(x, features, batch),
+        address(scale, features),
+        address(shift, features),
+        address(mean, features),
+        address(rstd, features),
+        address(running_mean, features),
+        address(running_variance, features),
+        address(y, features, batch),
         momentum,
         epsilon,
         relu,
@@ -129,15 +130,15 @@ def norm_backward(
     _native.norm_backward(
         features,
         batch,
-        _address(x, features, batch),
-        _address(y, features, batch),
-        _address(dy, features, batch),
-        _address(scale, features),
-        _address(mean, features),
-        _address(rstd, features),
-        _address(dx, features, batch),
-        _address(dscale, features),
-        _address(dshift, features),
+        address(x, features, batch),
+        address(y, features, batch),
+        address(dy, features, batch),
+        address(scale, features),
+        address(mean, features),
+        address(rstd, features),
+        address(dx, features, batch),
+        address(dscale, features),
+        address(dshift, features),
         relu,
         torch.get_num_threads(),
     )
@@ -160,10 +161,10 @@ def cross_entropy(
         members,
         classes,
         batch,
-        _address(logits, members, classes, batch),
-        _address(labels, batch, dtype=torch.int64),
-        _address(losses, members),
-        _address(wrong, members, dtype=torch.int32),
+        address(logits, members, classes, batch),
+        address(labels, batch, dtype=torch.int64),
+        address(losses, members),
+        address(wrong, members, dtype=torch.int32),
         0 if slope is None else slope.data_ptr(),
         smoothing,
         torch.get_num_threads(),
@@ -187,13 +188,13 @@ def sgd(
     members, size = len(spans) - 1, parameter.numel()
     _native.sgd(
         members,
-        _address(spans, members + 1, dtype=torch.int64),
-        _address(parameter, size),
-        _address(velocity, size),
-        _address(gradient, size),
-        _address(rate, members),
-        _address(decay, members),
-        0 if clip is None else _address(clip, members),
+        address(spans, members + 1, dtype=torch.int64),
+        address(parameter, size),
+        address(velocity, size),
+        address(gradient, size),
+        address(rate, members),
+        address(decay, members),
+        0 if clip is None else address(clip, members),
         momentum,
         nesterov,
         torch.get_num_threads(),
@@ -219,14 +220,14 @@ def adam(
     members, size = len(spans) - 1, parameter.numel()
     _native.adam(
         members,
-        _address(spans, members + 1, dtype=torch.int64),
-        _address(parameter, size),
-        _address(first, size),
-        _address(second, size),
-        _address(gradient, size),
-        _address(rate, members),
-        _address(decay, members),
-        0 if clip is None else _address(clip, members),
+        address(spans, members + 1, dtype=torch.int64),
+        address(parameter, size),
+        address(first, size),
+        address(second, size),
+        address(gradient, size),
+        address(rate, members),
+        address(decay, members),
+        0 if clip is None else address(clip, members),
         betas[0],
         betas[1],
         epsilon,
@@ -242,8 +243,8 @@ def add_square_norms(sums: Tensor, spans: Tensor, values: Tensor) -> None:
     members = len(spans) - 1
     _native.square_norms(
         members,
-        _address(spans, members + 1, dtype=torch.int64),
-        _address(values, values.numel()),
-        _address(sums, members, dtype=torch.float64),
+        address(spans, members + 1, dtype=torch.int64),
+        address(values, values.numel()),
+        address(sums, members, dtype=torch.float64),
         torch.get_num_threads(),
     )

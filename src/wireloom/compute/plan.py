@@ -53,6 +53,40 @@ class Lists:
         return (len(self.row_start) - 1, *found)  # pyright: ignore[reportReturnType]
 
 
+@dataclass(frozen=True)
+class Spans:
+    """Runs of groups that share no inputs with one another, as the members of a population.
+
+    starts: first group of each span, and the end: int32 [spans + 1].
+    inputs: first and end of the input rows that each reads: int32 [spans, 2].
+    """
+
+    starts: Tensor
+    inputs: Tensor
+
+    @classmethod
+    def of(cls, lists: Lists) -> Spans:
+        """The shortest spans of a product's groups."""
+        start, inputs = lists.input_start.numpy(), lists.inputs.numpy()
+        reads = np.flatnonzero(start[1:] > start[:-1])  # groups that read anything
+        if len(reads) == 0:
+            return cls(_int32(np.array([0])), _int32(np.empty((0, 2))))
+        least = np.minimum.reduceat(inputs, start[reads])
+        most = np.maximum.reduceat(inputs, start[reads])
+        before = np.maximum.accumulate(most)[:-1]
+        after = np.minimum.accumulate(least[::-1])[::-1][1:]
+        first = np.concatenate([[0], np.flatnonzero(before < after) + 1])
+        groups = len(start) - 1
+        starts = np.concatenate([[0], reads[first[1:]], [groups]])
+        ends = np.maximum.reduceat(most, first) + 1
+        return cls(_int32(starts), _int32(np.stack([np.minimum.reduceat(least, first), ends], 1)))
+
+    @cached_property
+    def addresses(self) -> tuple[int, int, int]:
+        """Number of spans and the arrays' addresses."""
+        return len(self.inputs), self.starts.data_ptr(), self.inputs.data_ptr()
+
+
 def _int32(values: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.int32))
 
@@ -162,6 +196,16 @@ class Plan:
             weight_first=_int64(self._weight_starts[:-1]),
             row_stride=_int64(self._fan_in),
         )
+
+    @cached_property
+    def forward_spans(self) -> Spans:
+        """Spans of receivers."""
+        return Spans.of(self.forward)
+
+    @cached_property
+    def transposed_spans(self) -> Spans:
+        """Spans of senders."""
+        return Spans.of(self.transposed)
 
     @cached_property
     def transposed(self) -> Lists:

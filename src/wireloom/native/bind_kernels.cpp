@@ -19,6 +19,7 @@ namespace {
 struct Body {
     const char* name;
     Products products;
+    Convolutions convolutions;
     Steps steps;
 };
 
@@ -31,13 +32,14 @@ Body choose() {
                             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     if ((wish == "avx512" && !has_avx512) || (wish == "avx2" && !has_avx2))
         throw std::invalid_argument("WIRELOOM_ISA asks for " + wish + ", which this processor lacks");
-    if (has_avx512 && (wish.empty() || wish == "avx512")) return {"avx512", avx512::products, avx512::steps};
-    if (has_avx2 && wish != "portable") return {"avx2", avx2::products, avx2::steps};
+    if (has_avx512 && (wish.empty() || wish == "avx512"))
+        return {"avx512", avx512::products, avx512::convolutions, avx512::steps};
+    if (has_avx2 && wish != "portable") return {"avx2", avx2::products, avx2::convolutions, avx2::steps};
 #else
     if (!wish.empty() && wish != "portable")
         throw std::invalid_argument("WIRELOOM_ISA asks for " + wish + ", which this build lacks");
 #endif
-    return {"portable", portable::products, portable::steps};
+    return {"portable", portable::products, portable::convolutions, portable::steps};
 }
 
 const Body& body() {
@@ -63,6 +65,11 @@ PlanLists plan_at(Address words, int64_t length, int64_t rows, int64_t columns, 
     return plan;
 }
 
+Maps maps_at(Address numbers) {
+    const int64_t* n = at<int64_t>(numbers);
+    return {n[0], n[1], n[2], n[3], n[4], {n[5], n[7], n[9], n[11]}, {n[6], n[8], n[10], n[12]}};
+}
+
 }  // namespace
 
 void bind_kernels(nb::module_& m) {
@@ -82,6 +89,27 @@ void bind_kernels(nb::module_& m) {
         const OuterArgs args{plan, at<float>(dy), at<float>(x), at<float>(gradient), batch};
         nb::gil_scoped_release release;
         body().products.outer(args, threads);
+    });
+    m.def("convolution", [](int64_t groups, Address row_start, Address input_start, Address inputs,
+                            Address weight_start, Address weight_first, Address row_stride, int64_t spans,
+                            Address span_start, Address span_inputs, Address weights, Address x, Address y,
+                            Address maps, bool back, int threads) {
+        const ConvolutionArgs args{groups, at<int32_t>(row_start), at<int64_t>(input_start), at<int32_t>(inputs),
+                                   at<int64_t>(weight_start), at<int64_t>(weight_first), at<int64_t>(row_stride),
+                                   spans, at<int32_t>(span_start), at<int32_t>(span_inputs), at<float>(weights),
+                                   at<float>(x), at<float>(y), maps_at(maps), back};
+        nb::gil_scoped_release release;
+        body().convolutions.convolution(args, threads);
+    });
+    m.def("convolution_outer", [](int64_t groups, Address row_start, Address input_start, Address inputs,
+                                  Address weight_first, int64_t spans, Address span_start, Address span_inputs,
+                                  Address dy, Address x, Address gradient, Address maps, int threads) {
+        const ConvolutionOuterArgs args{groups, at<int32_t>(row_start), at<int64_t>(input_start),
+                                        at<int32_t>(inputs), at<int64_t>(weight_first), spans,
+                                        at<int32_t>(span_start), at<int32_t>(span_inputs), at<float>(dy),
+                                        at<float>(x), at<float>(gradient), maps_at(maps)};
+        nb::gil_scoped_release release;
+        body().convolutions.outer(args, threads);
     });
     m.def("norm", [](int64_t features, int64_t batch, Address x, Address scale, Address shift, Address mean,
                      Address rstd, Address running_mean, Address running_variance, Address y, float momentum,

@@ -32,6 +32,57 @@ struct OuterArgs {
     int64_t batch;
 };
 
+// One direction of a convolution's window: taps, and how they step over the map.
+struct Window {
+    int64_t size, stride, padding, dilation;
+    // Whether some inputs may be under no tap at all.
+    bool skips() const { return stride > 1 && (size < stride || dilation > 1); }
+};
+
+// The maps of a convolution; x has height x width pixels, y has out_height x out_width.
+struct Maps {
+    int64_t images, height, width, out_height, out_width;
+    Window down, across;
+    int64_t taps() const { return down.size * across.size; }
+};
+
+// y[o] = sum over k of w[o, k] * x[k], a convolution of maps, over the entries that exist, laid
+// out as for the product, each entry with its taps. Spans are runs of groups whose inputs,
+// span_inputs[2 s] .. span_inputs[2 s + 1], are no other span's.
+struct ConvolutionArgs {
+    int64_t groups;
+    const int32_t* row_start;
+    const int64_t* input_start;
+    const int32_t* inputs;
+    const int64_t* weight_start;
+    const int64_t* weight_first;
+    const int64_t* row_stride;
+    int64_t spans;
+    const int32_t* span_start;   // groups: [spans + 1]
+    const int32_t* span_inputs;  // [spans, 2]
+    const float* weights;        // [entries, taps]
+    const float* x;              // [inputs, images, height, width]; going back, y's map
+    float* y;                    // [rows, images, out_height, out_width]; going back, x's map
+    Maps maps;
+    bool back;                   // whether y is the gradient of the input, given the output's as x
+};
+
+// gradient[o, k, tap] = sum over images and pixels of dy[o] and of x[k] under the tap.
+struct ConvolutionOuterArgs {
+    int64_t groups;
+    const int32_t* row_start;
+    const int64_t* input_start;
+    const int32_t* inputs;
+    const int64_t* weight_first;
+    int64_t spans;
+    const int32_t* span_start;
+    const int32_t* span_inputs;
+    const float* dy;  // [rows, images, out_height, out_width]
+    const float* x;   // [inputs, images, height, width]
+    float* gradient;  // [entries, taps]
+    Maps maps;
+};
+
 struct NormArgs {
     int64_t features, batch;
     const float* x;         // [features, batch]
@@ -97,6 +148,11 @@ struct Products {
     void (*outer)(const OuterArgs&, int threads);
 };
 
+struct Convolutions {
+    void (*convolution)(const ConvolutionArgs&, int threads);
+    void (*outer)(const ConvolutionOuterArgs&, int threads);
+};
+
 struct Steps {
     void (*norm)(const NormArgs&, int threads);
     void (*norm_backward)(const NormBackwardArgs&, int threads);
@@ -108,15 +164,18 @@ struct Steps {
 
 namespace portable {
 extern const Products products;
+extern const Convolutions convolutions;
 extern const Steps steps;
 }  // namespace portable
 #ifdef WIRELOOM_X86
 namespace avx2 {
 extern const Products products;
+extern const Convolutions convolutions;
 extern const Steps steps;
 }  // namespace avx2
 namespace avx512 {
 extern const Products products;
+extern const Convolutions convolutions;
 extern const Steps steps;
 }  // namespace avx512
 #endif

@@ -58,6 +58,24 @@ inline Vec held(Vec v) {
 #endif
     return v;
 }
+// Copies of a few vectors' length, for which a call to the library would cost more.
+inline void copy(float* to, const float* from, int64_t count) {
+    if (count < kLanes) {
+        std::memcpy(to, from, count * sizeof(float));
+        return;
+    }
+    int64_t i = 0;
+    for (; i + kLanes <= count; i += kLanes) store(to + i, load(from + i));
+    if (i < count) store(to + count - kLanes, load(from + count - kLanes));
+}
+// Loads once into a register, where a compiler might read memory again at each use.
+inline Vec load_once(const float* from) {
+    Vec v = load(from);
+#if defined(__x86_64__)
+    asm("" : "+v"(v));
+#endif
+    return v;
+}
 inline Vec spread(float value) { return value - Vec{}; }
 
 // ---- sums across lanes: a binary tree, the same for every caller -----------------------------
@@ -87,6 +105,29 @@ inline Vec sum_each(const Vec* v, std::integer_sequence<int, I...>) {
     }
 }
 inline Vec sum_each(const Vec* v) { return sum_each<kLanes>(v, std::make_integer_sequence<int, kLanes / 2>{}); }
+// The lanes of two vectors in turn: the first (Half = 0) or second half of both.
+template <int Half, size_t... I>
+inline Vec interleaved(Vec a, Vec b, std::index_sequence<I...>) {
+    return __builtin_shufflevector(
+        a, b, (static_cast<int>(I) / 2 + Half * (kLanes / 2) + static_cast<int>(I) % 2 * kLanes)...);
+}
+// Every second lane of two vectors, from the first on.
+template <size_t... I>
+inline Vec evens(Vec a, Vec b, std::index_sequence<I...>) {
+    return __builtin_shufflevector(a, b, (2 * static_cast<int>(I))...);
+}
+inline Vec evens(Vec a, Vec b) { return evens(a, b, std::make_index_sequence<kLanes>{}); }
+// Lane j of vector i becomes lane i of vector j.
+inline void transpose(Vec* v) {
+    Vec other[kLanes];
+    for (int round = 1; round < kLanes; round *= 2) {
+        for (int i = 0; i < kLanes / 2; ++i) {
+            other[2 * i] = interleaved<0>(v[i], v[i + kLanes / 2], std::make_index_sequence<kLanes>{});
+            other[2 * i + 1] = interleaved<1>(v[i], v[i + kLanes / 2], std::make_index_sequence<kLanes>{});
+        }
+        for (int i = 0; i < kLanes; ++i) v[i] = other[i];
+    }
+}
 inline float sum(Vec v) {
     float lanes[kLanes];
     store(lanes, v);

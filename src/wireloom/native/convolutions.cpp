@@ -1,0 +1,417 @@
+// The two operators on maps: the convolution, forward and back, and its weights' gradient.
+#include "kernels.hpp"
+#include "maps.hpp"
+#include "vectors.hpp"
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <utility>
+
+namespace wireloom {
+namespace WIRELOOM_BODY {
+namespace {
+
+// Floats on a cache line's boundary, kept by each thread from call to call.
+class Store {
+public:
+    float* floats(int64_t count) {
+        if (count > size_) {
+            held_.reset(new (std::align_val_t{64}) float[count]());
+            size_ = count;
+        }
+        return held_.get();
+    }
+
+private:
+    struct Free {
+        void operator()(float* p) const { ::operator delete[](p, std::align_val_t{64}); }
+    };
+    std::unique_ptr<float[], Free> held_;
+    int64_t size_ = 0;
+};
+
+// ---- the convolution -------------------------------------------------------------------------
+
+struct Group {
+    const int32_t* inputs;
+    int64_t count;
+    const float* weights;         // of the tile's first row: entry after entry
+    int64_t row_stride;           // in floats
+    int64_t kernel;               // floats of an entry
+    const Sweep::Tap* taps;       // those to go through
+    int64_t live;
+    int64_t channel;              // floats of an input's cells
+};
+
+// R rows by V vectors of a run of outputs, from the cells under the first of them.
+template <int R, int V>
+inline void convolution_tile(const Group& g, const float* cells, float* y, int64_t run_stride) {
+    Vec sums[R][V];
+    for (int r = 0; r < R; ++r)
+        for (int v = 0; v < V; ++v) sums[r][v] = Vec{};
+    const float* weight[R];
+    for (int64_t k = 0; k < g.count; ++k) {
+        const float* x = cells + g.inputs[k] * g.channel;
+        for (int r = 0; r < R; ++r) weight[r] = g.weights + r * g.row_stride + k * g.kernel;
+        for (int64_t t = 0; t < g.live; ++t) {
+            const float* under = x + g.taps[t].offset;
+            const int64_t tap = g.taps[t].weight;
+            Vec values[V];
+            for (int v = 0; v < V; ++v) values[v] = load(under + v * kLanes);
+            for (int r = 0; r < R; ++r) {
+                const Vec w = spread(weight[r][tap]);
+                for (int v = 0; v < V; ++v) sums[r][v] += w * values[v];
+            }
+        }
+    }
+    for (int r = 0; r < R; ++r)
+        for (int v = 0; v < V; ++v) store(y + r * run_stride + v * kLanes, sums[r][v]);
+}
+
+// How many vectors of R rows fit in the registers beside a weight and an input.
+constexpr int vectors_of(int rows) {
+    constexpr int wide[] = {0, 8, 8, 8, 6, 5, 4}, narrow[] = {0, 7, 5, 4, 3, 2, 2};
+    return kLanes == 16 ? wide[rows] : narrow[rows];
+}
+constexpr int kMostVectors = 8;
+
+// Into how many tiles to cut rows over a run of vectors: those of least time, a tile's step taking
+// half as long as it has products, and a little.
+inline int64_t tiles_over(int64_t rows, int64_t vectors) {
+    int64_t best = rows;
+    double least = 1e300;
+    for (int64_t tiles = (rows + kRows - 1) / kRows; tiles <= rows; ++tiles) {
+        double time = 0;
+        for (int64_t t = 0; t < tiles; ++t) {
+            const int64_t high = rows * (t + 1) / tiles - rows * t / tiles, most = vectors_of(static_cast<int>(high));
+            time += 0.5 * static_cast<double>(high * vectors) + 2.5 * static_cast<double>((vectors + most - 1) / most);
+        }
+        if (time < least) least = time, best = tiles;
+    }
+    return best;
+}
+
+using Tile = void (*)(const Group&, const float*, float*, int64_t);
+template <int R, size_t... V>
+constexpr std::array<Tile, kMostVectors + 1> tiles_of(std::index_sequence<V...>) {
+    return {nullptr, convolution_tile<R, (static_cast<int>(V) < vectors_of(R) ? static_cast<int>(V) + 1 : 1)>...};
+}
+template <size_t... R>
+constexpr std::array<std::array<Tile, kMostVectors + 1>, kRows + 1> every_tile(std::index_sequence<R...>) {
+    return {std::array<Tile, kMostVectors + 1>{},
+            tiles_of<static_cast<int>(R) + 1>(std::make_index_sequence<kMostVectors>{})...};
+}
+constexpr auto kTiles = every_tile(std::make_index_sequence<kRows>{});
+
+// Takes a band's outputs of `count` rows from y (run after run) to their places in the map.
+inline void place(const Sweep& s, const float* y, int64_t top, int64_t rows, int64_t width, float* map,
+                  int64_t plane) {
+    const int64_t images = s.images, step = s.columns.step;
+    if (images == kLanes && step == 1 && s.rows.step == 1 && s.run == s.run_stride && s.columns.outputs == width) {
+        unweave(y, rows * width, map + top * width, plane, 1);
+        return;
+    }
+    for (int64_t i = 0; i < rows; ++i) {
+        const float* source = s.flat ? y + i * s.pitch * images : y + i * s.run_stride;
+        float* target = map + (s.rows.first + (top + i) * s.rows.step) * width + s.columns.first;
+        if (images == 1 && step == 1) {
+            copy(target, source, s.columns.outputs);
+        } else if (images == kLanes) {
+            unweave(source, s.columns.outputs, target, plane, step);
+        } else {
+            for (int64_t n = 0; n < images; ++n)
+                for (int64_t j = 0; j < s.columns.outputs; ++j) target[n * plane + j * step] = source[j * images + n];
+        }
+    }
+}
+
+struct Share {
+    int64_t chunk, band, begin, end;  // groups
+    int64_t first_input, inputs;
+};
+
+void sweep_share(const ConvolutionArgs& a, const Sweep& s, const Share& share, int64_t first_image, int64_t rows_left,
+                 Store& cells_store, Store& outputs_store) {
+    const Maps& m = a.maps;
+    const int64_t in_plane = s.rows.inputs * s.columns.inputs;
+    const int64_t out_height = a.back ? m.height : m.out_height, out_width = a.back ? m.width : m.out_width;
+    const int64_t out_plane = out_height * out_width, top = share.band * s.band;
+    float* cells = cells_store.floats(s.floats(share.inputs));
+    const float* end = a.x + (share.first_input + share.inputs) * m.images * in_plane;
+    for (int64_t c = 0; c < share.inputs; ++c)
+        fill(s, a.x + ((share.first_input + c) * m.images + first_image) * in_plane, end, top, cells + c * s.channel);
+    const int64_t row_floats = s.runs() * s.run_stride, kernel = m.taps();
+    float* outputs = outputs_store.floats(kRows * row_floats);
+    const int64_t runs = s.flat ? 1 : std::min(s.band, rows_left);
+    for (int64_t g = share.begin; g < share.end; ++g) {
+        const int64_t first = a.row_start[g], rows = a.row_start[g + 1] - first, begin = a.input_start[g];
+        const int64_t stride = a.row_stride[g] * kernel;
+        const float* weights = a.weights + a.weight_first[g] * kernel;
+        const int64_t tiles = tiles_over(rows, s.vectors());
+        for (int64_t t = 0; t < tiles; ++t) {
+            const int64_t row = rows * t / tiles, count = rows * (t + 1) / tiles - row;
+            Group group{a.inputs + begin, a.input_start[g + 1] - begin, weights + row * stride, stride, kernel,
+                        nullptr, 0, s.channel};
+            const int64_t pieces = (s.vectors() + vectors_of(count) - 1) / vectors_of(count);
+            for (int64_t run = 0; run < runs; ++run) {
+                int64_t from, to;
+                s.live(top + run, from, to);
+                group.taps = s.taps.data() + from;
+                group.live = std::max<int64_t>(0, to - from);
+                const float* under = cells - share.first_input * s.channel + run * s.pitch * s.images;
+                for (int64_t p = 0; p < pieces; ++p) {
+                    const int64_t at = s.vectors() * p / pieces, wide = s.vectors() * (p + 1) / pieces - at;
+                    kTiles[count][wide](group, under + at * kLanes, outputs + run * s.run_stride + at * kLanes,
+                                        row_floats);
+                }
+            }
+            for (int64_t r = 0; r < count; ++r)
+                place(s, outputs + r * row_floats, top, std::min(s.band, rows_left), out_width,
+                      a.y + ((first + row + r) * m.images + first_image) * out_plane, out_plane);
+        }
+    }
+}
+
+void run_sweep(const ConvolutionArgs& a, Sweep& s, int threads) {
+    if (s.rows.outputs <= 0 || s.columns.outputs <= 0) return;
+    int64_t widest = 0;
+    for (int64_t i = 0; i < a.spans; ++i)
+        widest = std::max<int64_t>(widest, a.span_inputs[2 * i + 1] - a.span_inputs[2 * i]);
+    const Cut cut = choose(s, a.maps.images, widest);
+    const int64_t chunks = (a.maps.images + cut.chunk - 1) / cut.chunk;
+    const int64_t bands = (s.rows.outputs + cut.band - 1) / cut.band;
+    Sweep last = s;  // the last chunk may have fewer images
+    last.lay_out(a.maps.images - (chunks - 1) * cut.chunk, cut.band, cut.flat);
+    s.lay_out(cut.chunk, cut.band, cut.flat);
+    const int64_t shares = a.spans * chunks * bands;
+    const int64_t parts = threads > 1 && shares < 8 * threads ? (8 * threads + shares - 1) / shares : 1;
+#pragma omp parallel num_threads(threads)
+    {
+        static thread_local Store cells, outputs;
+#pragma omp for schedule(dynamic, 1)
+        for (int64_t i = 0; i < shares * parts; ++i) {
+            const int64_t span = i / (chunks * bands * parts), chunk = i / (bands * parts) % chunks;
+            const int64_t band = i / parts % bands, part = i % parts;
+            const int64_t begin = a.span_start[span], count = a.span_start[span + 1] - begin;
+            const Share share{chunk, band, begin + count * part / parts, begin + count * (part + 1) / parts,
+                              a.span_inputs[2 * span], a.span_inputs[2 * span + 1] - a.span_inputs[2 * span]};
+            if (share.begin == share.end) continue;
+            sweep_share(a, chunk + 1 < chunks ? s : last, share, chunk * cut.chunk, s.rows.outputs - band * cut.band,
+                        cells, outputs);
+        }
+    }
+}
+
+// Going back, the weights of a row's inputs lie far apart: gathered once, row by row.
+struct Gathered {
+    std::vector<int64_t> first, stride;  // of each group, in entries
+
+    Gathered(const ConvolutionArgs& a, Store& store, int threads) : first(a.groups + 1, 0), stride(a.groups) {
+        for (int64_t g = 0; g < a.groups; ++g) {
+            stride[g] = a.input_start[g + 1] - a.input_start[g];
+            first[g + 1] = first[g] + stride[g] * (a.row_start[g + 1] - a.row_start[g]);
+        }
+        const int64_t taps = a.maps.taps();
+        float* gathered = store.floats(first[a.groups] * taps);
+#pragma omp parallel for schedule(dynamic, 4) num_threads(threads)
+        for (int64_t g = 0; g < a.groups; ++g) {
+            const int64_t rows = a.row_start[g + 1] - a.row_start[g];
+            for (int64_t k = 0; k < stride[g]; ++k) {
+                const float* from = a.weights + a.weight_start[a.input_start[g] + k] * taps;
+                float* to = gathered + (first[g] + k) * taps;
+                for (int64_t r = 0; r < rows; ++r)
+                    for (int64_t t = 0; t < taps; ++t) to[r * stride[g] * taps + t] = from[r * taps + t];
+            }
+        }
+    }
+};
+
+void convolution(const ConvolutionArgs& given, int threads) {
+    ConvolutionArgs a = given;
+    const Maps& m = a.maps;
+    Sweep sweep{};
+    sweep.row_taps = m.across.size;
+    if (!a.back) {
+        sweep.rows = forward_axis(m.down, m.height, m.out_height);
+        sweep.columns = forward_axis(m.across, m.width, m.out_width);
+        run_sweep(a, sweep, threads);
+        return;
+    }
+    static thread_local Store store;
+    const Gathered gathered(a, store, threads);
+    a.weights = store.floats(0);
+    a.weight_first = gathered.first.data();
+    a.row_stride = gathered.stride.data();
+    if (m.down.skips() || m.across.skips()) {
+        const int64_t channels = a.row_start[a.groups], floats = m.images * m.height * m.width;
+#pragma omp parallel for schedule(static) num_threads(threads)
+        for (int64_t c = 0; c < channels; ++c) std::memset(a.y + c * floats, 0, floats * sizeof(float));
+    }
+    for (int64_t i = 0; i < m.down.stride; ++i)
+        for (int64_t j = 0; j < m.across.stride; ++j) {
+            sweep.rows = backward_axis(m.down, i, m.out_height, m.height);
+            sweep.columns = backward_axis(m.across, j, m.out_width, m.width);
+            if (!sweep.rows.taps.empty() && !sweep.columns.taps.empty()) run_sweep(a, sweep, threads);
+        }
+}
+
+// ---- the weights' gradient -------------------------------------------------------------------
+
+constexpr int kOuterHeight = 4;  // rows of a tile
+// Entries (input and tap) of a tile: as many as leave registers for its rows and one input.
+constexpr int entries_of(int rows) {
+    constexpr int wide[] = {0, 9, 9, 9, 6}, narrow[] = {0, 8, 4, 4, 2};
+    return kLanes == 16 ? wide[rows] : narrow[rows];
+}
+
+struct Strip {
+    const float* dy;      // of the tile's first row: runs one after another
+    int64_t row_floats;   // from one row's runs to the next row's
+    int64_t runs, vectors;
+    int64_t run_stride;   // from one run to the next, of dy
+    int64_t cell_stride;  // the same, of the cells
+};
+
+// Sums of R rows and their entries over a band, those kept added to the gradient.
+template <int R>
+inline void outer_tile(const Strip& s, const float* const* x, float* const* gradient, int64_t kept) {
+    constexpr int J = entries_of(R), kSums = (R * J + kLanes - 1) / kLanes * kLanes;
+    Vec sums[kSums] = {};
+    for (int64_t run = 0; run < s.runs; ++run) {
+        const float* dy = s.dy + run * s.run_stride;
+        const int64_t cell = run * s.cell_stride;
+        for (int64_t b = 0; b < s.vectors * kLanes; b += kLanes) {
+            Vec slope[R];
+            for (int r = 0; r < R; ++r) slope[r] = load(dy + r * s.row_floats + b);
+            for (int j = 0; j < J; ++j) {
+                const Vec value = load_once(x[j] + cell + b);
+                for (int r = 0; r < R; ++r) sums[r * J + j] += slope[r] * value;
+            }
+        }
+    }
+    float totals[kSums];
+    for (int i = 0; i < kSums; i += kLanes) store(totals + i, sum_each(sums + i));
+    for (int r = 0; r < R; ++r) {
+        float* to = gradient[r];
+        if (kept == J)
+            for (int j = 0; j < J; ++j) to[j] += totals[r * J + j];
+        else
+            for (int64_t j = 0; j < kept; ++j) to[j] += totals[r * J + j];
+    }
+}
+
+// One group's rows top .. top + R against all its entries, in one band.
+template <int R>
+void outer_rows(const ConvolutionOuterArgs& a, const Sweep& s, const Strip& strip, int64_t g, int64_t top,
+                const float* cells) {
+    const int64_t begin = a.input_start[g], taps = a.maps.taps(), entries = (a.input_start[g + 1] - begin) * taps;
+    float* rows[R];
+    float* gradient[R];
+    for (int r = 0; r < R; ++r) rows[r] = a.gradient + a.weight_first[g] * taps + (top + r) * entries;
+    constexpr int J = entries_of(R);
+    const float* x[J];
+    for (int64_t e = 0; e < entries; e += J) {
+        const int64_t kept = std::min<int64_t>(J, entries - e);
+        int64_t k = e / taps, t = e % taps;
+        for (int64_t j = 0; j < J; ++j) {
+            x[j] = cells + a.inputs[begin + k] * s.channel + s.taps[t].offset;
+            if (j + 1 < kept && ++t == taps) t = 0, ++k;
+        }
+        for (int r = 0; r < R; ++r) gradient[r] = rows[r] + e;
+        outer_tile<R>(strip, x, gradient, kept);
+    }
+}
+
+// A band of one output map's gradient [images, height, width], its runs filled up with zeros.
+inline void fill_slopes(const Sweep& s, const float* dy, const float* end, int64_t top, int64_t rows, float* runs) {
+    const int64_t images = s.images, width = s.columns.outputs, plane = s.rows.outputs * width;
+    std::memset(runs, 0, s.runs() * s.run_stride * sizeof(float));
+    for (int64_t i = 0; i < rows; ++i) {
+        float* target = s.flat ? runs + i * s.pitch * images : runs + i * s.run_stride;
+        const float* source = dy + (top + i) * width;
+        if (images == 1) {
+            copy(target, source, width);
+        } else if (images == kLanes) {
+            weave(source, plane, 1, end, width, target);
+        } else {
+            for (int64_t n = 0; n < images; ++n)
+                for (int64_t j = 0; j < width; ++j) target[j * images + n] = source[n * plane + j];
+        }
+    }
+}
+
+void outer_groups(const ConvolutionOuterArgs& a, const Sweep& usual, const Sweep& last, int64_t begin, int64_t end,
+                  int64_t first_input, int64_t inputs, Store& cells_store, Store& slopes_store) {
+    using Rows = void (*)(const ConvolutionOuterArgs&, const Sweep&, const Strip&, int64_t, int64_t, const float*);
+    static constexpr Rows by_rows[] = {nullptr, outer_rows<1>, outer_rows<2>, outer_rows<3>, outer_rows<4>};
+    const Maps& m = a.maps;
+    const int64_t first_row = a.row_start[begin], rows = a.row_start[end] - first_row;
+    const int64_t in_plane = m.height * m.width, out_plane = m.out_height * m.out_width;
+    float* cells = cells_store.floats(usual.floats(inputs));
+    float* slopes = slopes_store.floats(rows * usual.runs() * usual.run_stride);
+    for (int64_t g = begin; g < end; ++g)
+        std::memset(a.gradient + a.weight_first[g] * m.taps(), 0,
+                    (a.row_start[g + 1] - a.row_start[g]) * (a.input_start[g + 1] - a.input_start[g]) * m.taps() *
+                        sizeof(float));
+    const float* x_end = a.x + (first_input + inputs) * m.images * in_plane;
+    const float* dy_end = a.dy + (first_row + rows) * m.images * out_plane;
+    for (int64_t image = 0; image < m.images; image += usual.images) {
+        const Sweep& s = image + usual.images <= m.images ? usual : last;
+        const int64_t row_floats = s.runs() * s.run_stride;
+        for (int64_t top = 0; top < m.out_height; top += s.band) {
+            const int64_t here = std::min(s.band, m.out_height - top);
+            for (int64_t i = 0; i < inputs; ++i)
+                fill(s, a.x + ((first_input + i) * m.images + image) * in_plane, x_end, top, cells + i * s.channel);
+            for (int64_t i = 0; i < rows; ++i)
+                fill_slopes(s, a.dy + ((first_row + i) * m.images + image) * out_plane, dy_end, top, here,
+                            slopes + i * row_floats);
+            for (int64_t g = begin; g < end; ++g) {
+                const int64_t row = a.row_start[g], height = a.row_start[g + 1] - row;
+                const int64_t tiles = (height + kOuterHeight - 1) / kOuterHeight;
+                for (int64_t t = 0; t < tiles; ++t) {
+                    const int64_t from = height * t / tiles, to = height * (t + 1) / tiles;
+                    const Strip strip{slopes + (row + from - first_row) * row_floats, row_floats,
+                                      s.flat ? 1 : here, s.vectors(), s.run_stride, s.pitch * s.images};
+                    by_rows[to - from](a, s, strip, g, from, cells - first_input * s.channel);
+                }
+            }
+        }
+    }
+}
+
+void outer(const ConvolutionOuterArgs& a, int threads) {
+    const Maps& m = a.maps;
+    Sweep s{};
+    s.row_taps = m.across.size;
+    s.rows = forward_axis(m.down, m.height, m.out_height);
+    s.columns = forward_axis(m.across, m.width, m.out_width);
+    // Sums over bands show where bands end, so those must not depend on the number of channels.
+    const Cut cut = choose(s, m.images, kNominalChannels);
+    Sweep last = s;
+    s.lay_out(cut.chunk, cut.band, cut.flat);
+    last.lay_out((m.images - 1) % cut.chunk + 1, cut.band, cut.flat);
+    // Each thread takes whole groups through all bands, with its own copy of what they read.
+    const int64_t parts = (threads + a.spans - 1) / a.spans;
+#pragma omp parallel num_threads(threads)
+    {
+        static thread_local Store cells, slopes;
+#pragma omp for schedule(dynamic, 1)
+        for (int64_t i = 0; i < a.spans * parts; ++i) {
+            const int64_t span = i / parts, part = i % parts;
+            const int64_t begin = a.span_start[span], count = a.span_start[span + 1] - begin;
+            const int64_t from = begin + count * part / parts, to = begin + count * (part + 1) / parts;
+            if (from < to)
+                outer_groups(a, s, last, from, to, a.span_inputs[2 * span],
+                             a.span_inputs[2 * span + 1] - a.span_inputs[2 * span], cells, slopes);
+        }
+    }
+}
+
+}  // namespace
+
+extern const Convolutions convolutions;
+const Convolutions convolutions = {convolution, outer};
+
+}  // namespace WIRELOOM_BODY
+}  // namespace wireloom

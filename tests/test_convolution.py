@@ -1,0 +1,582 @@
+"""Convolutions on patterns: operators, gradients, the layer, independence of company."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from wireloom.base import InvalidValue, normal
+from wireloom.compute import Pattern, Window, convolution, convolution_outer, product
+from wireloom.compute import convolution_reference as reference
+from wireloom.nn import WiredConv2d, spans
+from wireloom.wiring import Wiring, ring, ws_flex
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+quick = settings(deadline=None, max_examples=60)
+RAGGED = Pattern(
+    [1, 7, 3, 13, 2],
+    [5, 1, 8, 4],
+    [(0, 0), (1, 0), (1, 2), (3, 0), (3, 1), (3, 2), (3, 3), (4, 3)],
+)  # receiver 2 reads nothing
+SMALL = Pattern([1, 2, 1], [2, 1, 1], [(0, 1), (1, 0), (1, 1)])  # nothing reads sender 2
+EMPTY = Pattern([2, 3], [4], [])
+DIRECTED = Pattern.from_wiring(
+    Wiring.from_edges(5, [(0, 1), (2, 1), (3, 4), (4, 0)], directed=True), out=23, into=11
+)
+UNION = Pattern.union([RAGGED, SMALL, EMPTY, DIRECTED])
+PATTERNS = {
+    "ragged": RAGGED,
+    "small": SMALL,
+    "empty": EMPTY,
+    "directed": DIRECTED,
+    "union": UNION,
+    "shared": Pattern.union([SMALL, Pattern([4], [2, 1, 1], [(0, 2)])], shared_input=True),
+    "dense": Pattern.dense(out=7, into=5),
+}
+# images, height, width, window: every way in which rows and images may share vectors
+CASES = [
+    (1, 56, 56, Window.of(3, padding=1)),
+    (5, 28, 28, Window.of(3, padding=1)),
+    (9, 14, 14, Window.of(3, padding=1)),
+    (17, 7, 7, Window.of(3, padding=1)),
+    (3, 7, 7, Window.of(3, padding=1)),
+    (2, 1, 1, Window.of(3, padding=1)),
+    (3, 17, 23, Window.of(3, stride=2, padding=1)),
+    (18, 14, 14, Window.of(3, stride=2, padding=1)),
+    (3, 15, 14, Window.of(1, stride=2)),
+    (2, 12, 9, Window.of((3, 2), stride=(1, 3), padding=(0, 2), dilation=(2, 1))),
+    (2, 13, 13, Window.of(3, stride=2, padding=4, dilation=2)),
+    (1, 19, 19, Window.of(7, stride=2, padding=3)),
+    (2, 9, 40, Window.of((1, 5), padding=(0, 2))),
+    (2, 40, 3, Window.of((5, 1), padding=(5, 0))),
+    (4, 6, 5, Window.of(1)),
+    (2, 4, 4, Window.of(1, padding=2)),
+]
+
+
+def refusal(call, *args, **kwargs) -> str:
+    """The one sentence with which a call refuses its arguments."""
+    with pytest.raises(InvalidValue) as caught:
+        call(*args, **kwargs)
+    text = str(caught.value)
+    assert text
+    assert "\n" not in text
+    return text
+
+
+def drawn(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def dense(pattern: Pattern, window: Window, weight: torch.Tensor) -> torch.Tensor:
+    """The kernels on their places in an ordinary convolution's weight, by the mask alone."""
+    matrix = weight.new_zeros(*pattern.shape, *window.size)
+    matrix[torch.from_numpy(pattern.mask())] = weight.view(-1, *window.size)
+    return matrix
+
+
+def plain(window: Window, kernel: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """torch's convolution; of no images, none."""
+    if len(x) == 0:
+        return x.new_zeros(0, len(kernel), *window.output(*x.shape[2:])) + 0 * (
+            x.sum() + kernel.sum()
+        )
+    return F.conv2d(x, kernel, None, window.stride, window.padding, window.dilation)
+
+
+def close(got: torch.Tensor, want: torch.Tensor, scale: torch.Tensor, unit: float) -> bool:
+    """Whether ``got`` is ``want`` up to rounding of sums of size ``scale``."""
+    assert got.shape == want.shape
+    error = (got.detach().double() - want.detach().double()).abs()
+    return bool((error <= unit * scale.abs() + unit / 40).all())
+
+
+def operands(
+    pattern: Pattern, images: int, height: int, width: int, window: Window, seed: int = 0
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A weight, an input and an output's gradient, the input in torch's own memory format."""
+    rows, columns = pattern.shape
+    return (
+        drawn(pattern.weights * window.taps, seed=seed),
+        drawn(images, columns, height, width, seed=seed + 1),
+        drawn(images, rows, *window.output(height, width), seed=seed + 2),
+    )
+
+
+def results(pattern, window, weight, x, upstream) -> list[torch.Tensor]:
+    """The convolution and its gradients for weight and input."""
+    leaves = [t.detach().requires_grad_() for t in (weight, x)]
+    y = convolution(pattern, window, *leaves)
+    return [y, *torch.autograd.grad(y, leaves, upstream)]
+
+
+def check(pattern: Pattern, images: int, height: int, width: int, window: Window, seed=0) -> None:
+    """All three operators in both widths of float, against torch on the dense weight."""
+    weight, x, upstream = operands(pattern, images, height, width, window, seed)
+    wants = []
+    for change in (torch.Tensor.double, lambda t: t.double().abs()):  # values, and their sizes
+        kernel = dense(pattern, window, change(weight)).requires_grad_()
+        wide = change(x).requires_grad_()
+        y = plain(window, kernel, wide)
+        dkernel, dx = torch.autograd.grad(y, [kernel, wide], change(upstream))
+        wants.append([y, dkernel[torch.from_numpy(pattern.mask())].flatten(), dx])
+    for dtype, unit in ((torch.float32, 4e-6), (torch.float64, 1e-14)):
+        given = [t.to(dtype) for t in (weight, x, upstream)]
+        got = results(pattern, window, *given)
+        got.append(convolution_outer(pattern, window, given[2], given[1]))
+        for one, want, scale in zip(
+            got, [*wants[0], wants[0][1]], [*wants[1], wants[1][1]], strict=True
+        ):
+            assert one.dtype == dtype
+            assert close(one, want, scale, unit), (pattern, images, height, width, window)
+
+
+@st.composite
+def patterns(draw):
+    sizes = st.lists(st.integers(1, 9), min_size=1, max_size=4)
+    out_sizes, in_sizes = draw(sizes), draw(sizes)
+    every = [(r, s) for r in range(len(out_sizes)) for s in range(len(in_sizes))]
+    return Pattern(out_sizes, in_sizes, [pair for pair in every if draw(st.booleans())])
+
+
+def pairs(least: int, most: int):
+    return st.tuples(st.integers(least, most), st.integers(least, most))
+
+
+windows = st.builds(
+    Window, size=pairs(1, 4), stride=pairs(1, 3), padding=pairs(0, 3), dilation=pairs(1, 3)
+)
+
+
+# The operators
+
+
+@quick
+@given(patterns(), windows, st.sampled_from([0, 1, 2, 3, 8, 17]), pairs(1, 15), st.integers(0, 99))
+def test_convolutions_are_those_of_the_dense_masked_kernel(pattern, window, images, size, seed):
+    assume(min(window.output(*size)) >= 1)
+    check(pattern, images, *size, window, seed)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_convolutions_hold_at_every_way_of_sharing_a_tile(case):
+    check(RAGGED, *case)
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+@pytest.mark.parametrize("images", [0, 1, 16])
+def test_convolutions_hold_on_every_kind_of_pattern(name, images):
+    check(PATTERNS[name], images, 9, 8, Window.of(3, padding=1))
+    check(PATTERNS[name], images, 7, 8, Window.of(3, stride=2, padding=1))
+
+
+def test_more_channels_than_a_cache_holds_are_right():
+    wide = Pattern.from_wiring(ring(nodes=64), out=300, into=3000)
+    check(wide, 3, 20, 20, Window.of(3, padding=1))
+
+
+def test_a_kernel_of_one_pixel_is_the_product_on_pixels():
+    weight, x, _ = operands(RAGGED, 3, 5, 6, Window.of(1))
+    want = product(RAGGED, weight, x.transpose(0, 1).flatten(1))
+    got = convolution(RAGGED, Window.of(1), weight, x)
+    assert torch.equal(got.transpose(0, 1).flatten(1), want)
+
+
+GRADED = [
+    Window.of(2, padding=1),
+    Window.of((3, 2), stride=(2, 1), padding=(1, 0)),
+    Window.of(2, stride=3, dilation=2, padding=1),
+    Window.of(1),
+]
+
+
+@pytest.mark.parametrize("window", GRADED, ids=str)
+@pytest.mark.parametrize("images", [1, 2])
+def test_convolutions_pass_gradcheck_twice_in_float64(window, images):
+    given = operands(SMALL, images, 4, 4, window)
+    weight, x, y = (t.double().requires_grad_() for t in given)
+
+    def transposed(w, y):
+        (dx,) = torch.autograd.grad(convolution(SMALL, window, w, x), x, y, create_graph=True)
+        return dx
+
+    for call, leaves in (
+        (lambda w, x: convolution(SMALL, window, w, x), (weight, x)),
+        (transposed, (weight, y)),
+        (lambda y, x: convolution_outer(SMALL, window, y, x), (y, x)),
+    ):
+        assert torch.autograd.gradcheck(call, leaves)
+        assert torch.autograd.gradgradcheck(call, leaves)
+
+
+def second_order(window: Window, dtype: torch.dtype) -> list[torch.Tensor]:
+    """Gradients of the size of gradients, through a nonlinearity."""
+    weight, x, _ = (t.to(dtype) for t in operands(RAGGED, 3, 8, 9, window))
+    leaves = [weight.requires_grad_(), x.requires_grad_()]
+    hidden = torch.tanh(convolution(RAGGED, window, *leaves) / 10)
+    slopes = torch.autograd.grad((hidden**2).mean(), leaves, create_graph=True)
+    return list(torch.autograd.grad(sum((s**2).sum() for s in slopes), leaves))
+
+
+@pytest.mark.parametrize("window", GRADED, ids=str)
+def test_native_gradients_of_gradients_are_the_references(window):
+    for got, want in zip(
+        second_order(window, torch.float32), second_order(window, torch.float64), strict=True
+    ):
+        assert close(got, want, want.abs().max(), 1e-4)
+
+
+def test_only_the_gradients_that_are_wanted_are_made():
+    window = Window.of(3, padding=1)
+    weight, x, upstream = operands(RAGGED, 2, 5, 5, window)
+    full = results(RAGGED, window, weight, x, upstream)
+    for i in (0, 1):
+        leaves = [weight.clone(), x.clone()]
+        leaves[i].requires_grad_()
+        convolution(RAGGED, window, *leaves).backward(upstream)
+        assert torch.equal(leaves[i].grad, full[1 + i])
+        assert leaves[1 - i].grad is None
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_other_dtypes_run_on_the_reference(dtype):
+    window = Window.of(3, padding=1)
+    given = operands(RAGGED, 2, 6, 5, window)
+    got = results(RAGGED, window, *(t.to(dtype) for t in given))
+    want = results(RAGGED, window, *(t.double() for t in given))
+    for one, other in zip(got, want, strict=True):
+        assert one.dtype == dtype
+        torch.testing.assert_close(one.double(), other, rtol=0.05, atol=1.0)
+
+
+@pytest.mark.parametrize("window", [Window.of(3, padding=1), Window.of(1), Window.of(2, stride=2)])
+def test_operands_may_lie_in_memory_as_they_like(window):
+    weight, x, upstream = operands(RAGGED, 3, 6, 8, window)
+    want = results(RAGGED, window, weight, x, upstream)
+    major = [t.transpose(0, 1).contiguous().transpose(0, 1) for t in (x, upstream)]
+    last = [t.contiguous(memory_format=torch.channels_last) for t in (x, upstream)]
+    steps = [torch.stack([t, t], -1)[..., 0] for t in (x, upstream)]
+    sparse = torch.stack([weight, weight], 1)[:, 0]
+    assert not sparse.is_contiguous()
+    for x_as, upstream_as in (major, last, steps):
+        got = results(RAGGED, window, sparse, x_as, upstream_as)
+        assert all(map(torch.equal, got, want))
+    ones = torch.ones(1, 1, 1, 1).expand(3, 18, 6, 8)
+    assert torch.equal(
+        convolution(RAGGED, window, weight, ones),
+        convolution(RAGGED, window, weight, ones.contiguous()),
+    )
+
+
+@pytest.mark.parametrize("window", [Window.of(3, padding=1), Window.of(1), Window.of(2, stride=2)])
+def test_results_lie_channel_major_so_that_layers_chain_without_copies(window):
+    weight, x, upstream = operands(RAGGED, 3, 6, 8, window)
+    y, _, dx = results(RAGGED, window, weight, x.transpose(0, 1).contiguous().transpose(0, 1),
+                       upstream)  # fmt: skip
+    assert y.transpose(0, 1).is_contiguous()
+    assert dx.transpose(0, 1).is_contiguous()
+
+
+# Independence
+
+
+MEMBERS = [
+    RAGGED,
+    Pattern.from_wiring(ring(nodes=9, degree=4), out=20, into=18),
+    Pattern([3, 9], [7, 11], [(0, 0), (1, 0), (1, 1)]),
+]
+ALONE = [
+    (3, 9, 8, Window.of(3, padding=1)),
+    (1, 30, 28, Window.of(3, padding=1)),
+    (17, 7, 7, Window.of(3, padding=1)),
+    (5, 9, 8, Window.of(3, stride=2, padding=1)),
+    (2, 6, 6, Window.of(1, stride=2)),
+]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("case", ALONE, ids=str)
+def test_a_members_bits_are_the_same_alone_and_in_company(case, shared):
+    members = MEMBERS
+    if shared:
+        members = [Pattern(p.out_sizes, RAGGED.in_sizes, [(0, i), (1, 2)])
+                   for i, p in enumerate(MEMBERS)]  # fmt: skip
+    parts = [operands(p, *case, seed=7 * i) for i, p in enumerate(members)]
+    if shared:
+        parts = [(w, parts[0][1], y) for w, _, y in parts]
+    whole = Pattern.union(members, shared_input=shared)
+    weight = torch.cat([w for w, _, _ in parts])
+    x = parts[0][1] if shared else torch.cat([x for _, x, _ in parts], 1)
+    upstream = torch.cat([y for _, _, y in parts], 1)
+    together = results(whole, case[3], weight, x, upstream)
+    alone = [results(p, case[3], *part) for p, part in zip(members, parts, strict=True)]
+    assert torch.equal(together[0], torch.cat([a[0] for a in alone], 1))
+    assert torch.equal(together[1], torch.cat([a[1] for a in alone]))
+    if not shared:
+        assert torch.equal(together[2], torch.cat([a[2] for a in alone], 1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("case", ALONE, ids=str)
+def test_a_nan_stays_in_its_member_and_in_its_image(case, dtype):
+    images, window = case[0], case[3]
+    parts = [[t.to(dtype) for t in operands(p, *case, seed=i)] for i, p in enumerate(MEMBERS)]
+    whole = Pattern.union(MEMBERS)
+    clean = [torch.cat([part[i] for part in parts], min(i, 1)) for i in range(3)]
+    dirty = [t.clone() for t in clean]
+    columns = [p.shape[1] for p in MEMBERS]
+    dirty[1][0, columns[0] : columns[0] + columns[1]] = float("nan")
+    dirty[2][0, RAGGED.shape[0] : RAGGED.shape[0] + 20] = float("inf")
+    got, want = (results(whole, window, *ops) for ops in (dirty, clean))
+    for g, w, sizes in (
+        (got[0], want[0], [p.shape[0] for p in MEMBERS]),
+        (got[2], want[2], columns),
+    ):
+        for m, (one, other) in enumerate(zip(g.split(sizes, 1), w.split(sizes, 1), strict=True)):
+            start = 1 if m == 1 else 0
+            assert torch.equal(one[start:], other[start:])
+            assert m != 1 or not one[0].isfinite().any() or window.size == (1, 1)
+    sizes = [p.weights * window.taps for p in MEMBERS]
+    for m, (one, other) in enumerate(zip(got[1].split(sizes), want[1].split(sizes), strict=True)):
+        assert m == 1 or torch.equal(one, other)
+    assert got[1].split(sizes)[1].isnan().any()
+    assert images == len(got[0])
+
+
+def test_an_images_bits_do_not_depend_on_its_batch():
+    window = Window.of(3, padding=1)
+    for size in (7, 14, 28):
+        weight, x, upstream = operands(RAGGED, 19, size, size, window)
+        y, _, dx = results(RAGGED, window, weight, x, upstream)
+        for images in (1, 2, 4, 16, 18):
+            part = results(RAGGED, window, weight, x[-images:], upstream[-images:])
+            assert torch.equal(part[0], y[-images:])
+            assert torch.equal(part[2], dx[-images:])
+
+
+def everything() -> list[torch.Tensor]:
+    """Results large enough to be shared among threads."""
+    pattern = Pattern.from_wiring(ws_flex(nodes=16, degree=5, rewire=0.3), out=101, into=83)
+    found = []
+    for case in ALONE:
+        found += results(pattern, case[3], *operands(pattern, *case))
+    return found
+
+
+def test_the_number_of_threads_does_not_show_in_the_bits():
+    before, outcomes = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3, 7):
+            torch.set_num_threads(threads)
+            outcomes.append(everything())
+    finally:
+        torch.set_num_threads(before)
+    for other in outcomes[1:]:
+        assert all(map(torch.equal, outcomes[0], other))
+
+
+BODY = """
+import json, torch
+import test_convolution as t
+from wireloom.native import _native
+torch.set_num_threads(1)
+for case in t.CASES:
+    t.check(t.RAGGED, *case)
+for name, pattern in t.PATTERNS.items():
+    t.check(pattern, 3, 9, 8, t.Window.of(3, padding=1))
+for case in t.ALONE:
+    t.test_a_members_bits_are_the_same_alone_and_in_company(case, False)
+t.test_an_images_bits_do_not_depend_on_its_batch()
+t.test_the_number_of_threads_does_not_show_in_the_bits()
+print(json.dumps(_native.body()))
+"""
+
+
+@pytest.mark.parametrize("body", ["portable", "avx2", "avx512"])
+def test_every_body_of_the_kernels_is_right(body):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", BODY],
+        env=os.environ | {"WIRELOOM_ISA": body},
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    for reason in ("which this processor lacks", "which this build lacks"):
+        if reason in done.stderr:
+            pytest.skip(f"{body} kernels cannot run here: {reason}")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == body
+
+
+# What is refused
+
+
+def test_a_window_is_made_of_numbers_or_pairs():
+    assert Window.of((3, 5), stride=2) == Window((3, 5), (2, 2), (0, 0), (1, 1))
+    assert Window.of([3, 3]).taps == 9
+    assert hash(Window([3, 3])) == hash(Window.of(3))
+    assert Window.of(3, stride=2, padding=1).output(7, 8) == (4, 4)
+    assert Window.of(3, dilation=2).output(4, 5) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"size": 0}, ["`size`", "at least 1", "0"]),
+        ({"size": (3, -1)}, ["`size`"]),
+        ({"size": (3, 3, 3)}, ["`size`", "(3, 3, 3)"]),
+        ({"size": 2.5}, ["`size`", "2.5"]),
+        ({"size": "33"}, ["`size`", "'33'"]),
+        ({"size": True}, ["`size`", "True"]),
+        ({"size": 3, "stride": 0}, ["`stride`", "at least 1"]),
+        ({"size": 3, "padding": -1}, ["`padding`", "at least 0"]),
+        ({"size": 3, "padding": "same"}, ["`padding`", "'same'"]),
+        ({"size": 3, "dilation": (1, 0)}, ["`dilation`"]),
+    ],
+)
+def test_a_window_refuses_what_is_none(arguments, words):
+    for make in (Window.of, Window):
+        text = refusal(make, **arguments)
+        for word in words:
+            assert word in text
+
+
+WINDOW = Window.of(3)
+FITS = drawn(RAGGED.weights * 9), drawn(2, 18, 5, 5)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: convolution(RAGGED, WINDOW, drawn(9), FITS[1]), ["`weight`", "[9]"]),
+        (lambda: convolution(RAGGED, WINDOW, FITS[0][None], FITS[1]), ["`weight`"]),
+        (lambda: convolution(RAGGED, WINDOW, FITS[0], drawn(2, 17, 5, 5)), ["18", "[2, 17, 5, 5]"]),
+        (lambda: convolution(RAGGED, WINDOW, FITS[0], drawn(18, 5, 5)), ["`x`", "[18, 5, 5]"]),
+        (lambda: convolution(RAGGED, WINDOW, FITS[0], drawn(2, 18, 2, 5)), ["window", "2 x 5"]),
+        (lambda: convolution(RAGGED, WINDOW, FITS[0], drawn(2, 18, 0, 5)), ["0 x 5"]),
+        (lambda: convolution(RAGGED, Window.of(3, padding=2), FITS[0], drawn(2, 18, 5, 0)),
+         ["5 x 0"]),
+        (lambda: convolution(RAGGED, WINDOW, FITS[0], FITS[1].double()), ["float32", "float64"]),
+        (lambda: convolution(RAGGED, WINDOW, FITS[0], FITS[1].to("meta")), ["cpu", "meta"]),
+        (lambda: convolution_outer(RAGGED, WINDOW, drawn(2, 26, 5, 5), FITS[1]),
+         ["`y`", "[2, 26, 3, 3]"]),
+        (lambda: convolution_outer(RAGGED, WINDOW, drawn(2, 25, 3, 3), FITS[1]), ["`y`", "26"]),
+        (lambda: convolution_outer(RAGGED, WINDOW, drawn(2, 26, 3, 3).half(), FITS[1]),
+         ["float16"]),
+    ],
+)  # fmt: skip
+def test_convolutions_refuse_operands_that_do_not_fit(call, words):
+    text = refusal(call)
+    for word in words:
+        assert word in text
+
+
+# The layer
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_layer_is_torchs_convolution_with_the_absent_blocks_at_zero(bias, dtype):
+    layer = WiredConv2d(
+        RAGGED, (3, 2), stride=(2, 1), padding=1, dilation=(1, 2), bias=bias, dtype=dtype
+    )
+    if bias:
+        with torch.no_grad():
+            layer.bias.copy_(drawn(26))
+    x = drawn(3, 18, 9, 10).to(dtype)
+    kernel = dense(RAGGED, layer.window, layer.weight)
+    want = F.conv2d(x, kernel, layer.bias, (2, 1), 1, (1, 2))
+    got = layer(x)
+    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
+    assert got.transpose(0, 1).is_contiguous()
+    assert "stride=(2, 1)" in repr(layer)
+
+
+def test_layers_chain_and_train_without_copies():
+    first = WiredConv2d(RAGGED, 3, padding=1, bias=True)
+    second = WiredConv2d(Pattern.dense(out=2, into=26), 3, stride=2)
+    y = second(torch.relu(first(drawn(2, 18, 6, 6))))
+    assert y.shape == (2, 2, 2, 2)
+    y.square().sum().backward()
+    assert all(p.grad.isfinite().all() for n in (first, second) for p in n.parameters())
+    hidden = torch.relu(first(drawn(2, 18, 6, 6)))
+    assert hidden.transpose(0, 1).is_contiguous()
+
+
+@pytest.mark.parametrize("images", [0, 1])
+def test_the_layer_takes_no_image_or_one(images):
+    layer = WiredConv2d(RAGGED, 3, padding=1, bias=True)
+    x = drawn(images, 18, 5, 4).requires_grad_()
+    y = layer(x)
+    assert y.shape == (images, 26, 5, 4)
+    y.sum().backward()
+    assert x.grad.shape == x.shape
+    assert bool(layer.weight.grad.any()) == bool(images)
+
+
+def test_initial_weights_come_from_keyed_streams_scaled_by_their_member():
+    seeds = [3, 8, 5]
+    together = WiredConv2d(MEMBERS, 3, bias=True)
+    together.initialise(seeds, "stage.0.")
+    found = spans(together)
+    assert found["weight"].tolist()[-1] == len(together.weight)
+    assert found["bias"].tolist() == [0, 26, 46, 58]
+    for m, (pattern, seed) in enumerate(zip(MEMBERS, seeds, strict=True)):
+        alone = WiredConv2d(pattern, 3)
+        alone.initialise([seed], "stage.0.")
+        start, end = found["weight"][m : m + 2]
+        assert torch.equal(together.weight[start:end], alone.weight)
+        sd = (2 / (9 * pattern.shape[0] * pattern.density)) ** 0.5
+        raw = torch.from_numpy(normal(pattern.weights * 9, seed, "stage.0.weight"))
+        torch.testing.assert_close(alone.weight.detach(), raw * sd)
+    assert not together.bias.any()
+    assert torch.equal(WiredConv2d(RAGGED, 3, seed=4).weight, WiredConv2d(RAGGED, 3, seed=4).weight)
+    assert not torch.equal(WiredConv2d(RAGGED, 3).weight, WiredConv2d(RAGGED, 3, seed=4).weight)
+
+
+def test_a_layer_without_blocks_gives_its_bias():
+    layer = WiredConv2d(EMPTY, 3, padding=1, bias=True)
+    with torch.no_grad():
+        layer.bias.copy_(torch.arange(5.0))
+    assert torch.equal(layer(drawn(2, 4, 3, 3))[1, :, 2, 2], torch.arange(5.0))
+
+
+def test_a_population_with_a_shared_input_is_its_members_side_by_side():
+    members = [Pattern(p.out_sizes, [4, 5], [(0, 0), (1, 1)]) for p in MEMBERS]
+    together = WiredConv2d(members, 3, padding=1, shared_input=True)
+    together.initialise([1, 2, 3], "")
+    x = drawn(2, 9, 6, 6)
+    alone = [WiredConv2d(p, 3, padding=1, seed=s) for p, s in zip(members, (1, 2, 3), strict=True)]
+    assert torch.equal(together(x), torch.cat([layer(x) for layer in alone], 1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [({"kernel_size": 0}, "`size`"), ({"kernel_size": 3, "padding": "same"}, "`padding`")],
+)
+def test_the_layer_refuses_a_window_that_is_none(arguments, word):
+    assert word in refusal(WiredConv2d, RAGGED, **arguments)
+
+
+def test_the_layer_refuses_maps_that_do_not_fit():
+    layer = WiredConv2d(RAGGED, 3)
+    assert "18" in refusal(layer, drawn(2, 17, 5, 5))
+    assert "2 x 2" in refusal(layer, drawn(2, 18, 2, 2))
+    assert "`x`" in refusal(layer, drawn(18, 5))
+
+
+def test_the_reference_is_the_layers_oracle_on_any_dtype():
+    window = Window.of(3, stride=2, padding=1)
+    weight, x, _ = (t.double() for t in operands(RAGGED, 2, 6, 7, window))
+    got = reference.convolution(RAGGED, window, weight, x)
+    torch.testing.assert_close(got, plain(window, dense(RAGGED, window, weight), x))
