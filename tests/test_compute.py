@@ -40,6 +40,7 @@ RAGGED = Pattern(
     [(0, 0), (1, 0), (1, 2), (3, 0), (3, 1), (3, 2), (3, 3), (4, 3)],
 )  # receiver 2 reads nothing
 EMPTY = Pattern([2, 3], [4], [])
+TALL = Pattern([40, 17, 3, 16], [30, 9, 50], [(0, 0), (0, 2), (1, 1), (1, 2), (2, 0), (3, 1)])
 
 
 def drawn(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -286,8 +287,8 @@ def test_products_are_those_of_the_dense_masked_matrix(pattern, batch, seed):
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize(
     "pattern",
-    [RAGGED, EMPTY, Pattern.from_wiring(ring(nodes=9, degree=4), out=70, into=131)],
-    ids=["ragged", "empty", "ring"],
+    [RAGGED, EMPTY, TALL, Pattern.from_wiring(ring(nodes=9, degree=4), out=70, into=131)],
+    ids=["ragged", "empty", "tall", "ring"],
 )
 def test_products_hold_at_every_edge_of_a_tile(pattern, batch):
     check_products(pattern, batch)
@@ -401,10 +402,13 @@ def test_a_nan_reaches_only_the_nodes_that_read_it():
     assert torch.isfinite(second).all()
 
 
-def test_a_members_product_has_the_same_bits_alone_and_in_any_company():
-    mine = Pattern.from_wiring(ring(nodes=7, degree=4), out=40, into=33)
-    others = [Pattern([5, 11], [3], [(1, 0)]), RAGGED, mine]
-    weight, x, y = drawn(mine.weights), drawn(33, 37), drawn(40, 37, seed=1)
+@pytest.mark.parametrize(
+    "mine", [Pattern.from_wiring(ring(nodes=7, degree=4), out=40, into=33), TALL]
+)
+def test_a_members_product_has_the_same_bits_alone_and_in_any_company(mine):
+    others = [Pattern([5, 11], [3], [(1, 0)]), RAGGED, mine, TALL]
+    (rows, columns), weight = mine.shape, drawn(mine.weights)
+    x, y = drawn(columns, 37), drawn(rows, 37, seed=1)
     alone = (product(mine, weight, x), *gradients(mine, weight, x, y))
     for at in range(3):
         parts = [*others[:at], mine, *others[at:]]
@@ -812,9 +816,12 @@ def test_a_nan_gradient_stays_in_its_member():
 
 def everything() -> list[torch.Tensor]:
     """One result of every native kernel, large enough to be shared among threads."""
-    pattern = Pattern.from_wiring(ws_flex(nodes=64, degree=9.5, rewire=0.3), out=401, into=333)
-    weight, x, upstream = drawn(pattern.weights), drawn(333, 77), drawn(401, 77, seed=1)
-    results = [product(pattern, weight, x), *gradients(pattern, weight, x, upstream)]
+    results = []
+    for nodes in (64, 16):  # blocks of 6 and of 25
+        wiring = ws_flex(nodes=nodes, degree=9.5, rewire=0.3)
+        pattern = Pattern.from_wiring(wiring, out=401, into=333)
+        weight, x, upstream = drawn(pattern.weights), drawn(333, 77), drawn(401, 77, seed=1)
+        results += [product(pattern, weight, x), *gradients(pattern, weight, x, upstream)]
     operands = norm_operands(401, 77, torch.float32)
     leaves = [t.requires_grad_() for t in operands[:3]]
     y = norm(*leaves, *operands[3:], training=True)
@@ -859,7 +866,8 @@ import test_compute as t
 from wireloom.native import _native
 torch.set_num_threads(1)
 for batch in t.BATCHES:
-    for pattern in (t.RAGGED, t.EMPTY, t.Pattern.from_wiring(t.ring(nodes=9), out=70, into=131)):
+    ring = t.Pattern.from_wiring(t.ring(nodes=9), out=70, into=131)
+    for pattern in (t.RAGGED, t.EMPTY, t.TALL, ring):
         t.check_products(pattern, batch)
 for batch in (2, 15, 16, 17, 65, 130):
     for training in (True, False):

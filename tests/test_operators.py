@@ -16,9 +16,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from test_compute import EMPTY, RAGGED, dense, drawn, patterns, refusal
 from wireloom.base import InvalidValue
-from wireloom.compute import Pattern, operators, outer, product, reference
+from wireloom.compute import Pattern, cross_entropy, operators, outer, product, reference
 from wireloom.compute import plan as plans
 from wireloom.compute.plan import pattern_of, plan
+from wireloom.models import build
 from wireloom.nn import WiredLinear
 from wireloom.wiring import ring, ws_flex
 
@@ -137,6 +138,27 @@ def test_a_net_compiles_without_a_break_and_computes_the_same(backend):
             torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
     with torch.no_grad():
         torch.testing.assert_close(compiled(drawn(6, 24)), net(drawn(6, 24)))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_whole_network_and_its_loss_compile_without_a_break():
+    torch._dynamo.reset()
+    results = []
+    for compiled in (False, True):
+        net = build("mlp", ring(nodes=8), classes=5, image=(1, 6, 6), width=24, stem=16)
+        labels = torch.arange(20) % 5
+
+        def loss(x, net=net, labels=labels):
+            losses, wrong = cross_entropy(net.features(x), labels, smoothing=0.1)
+            return losses.sum(), wrong
+
+        call = torch.compile(loss, backend="aot_eager", fullgraph=True) if compiled else loss
+        value, wrong = call(drawn(36, 20))
+        value.backward()
+        results.append([value.detach(), wrong, *(p.grad for p in net.parameters())])
+        results[-1] += list(net.buffers())
+    for got, want in zip(*results, strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -164,8 +164,10 @@ def norm(
             f"got {x.shape[1]}"
         )
     everything = (x, scale, shift, running_mean, running_variance)
+    # What is compiled is compiled from torch's own operators.
     if (
-        cpu.serves(*everything)
+        not torch.compiler.is_compiling()
+        and cpu.serves(*everything)
         and running_mean.is_contiguous()
         and running_variance.is_contiguous()
     ):
@@ -232,12 +234,13 @@ def cross_entropy(
     if not 0 <= smoothing < 1:
         raise InvalidValue(f"`smoothing` of a cross-entropy must be in [0, 1); got {smoothing}")
     classes = logits.shape[1]
-    if labels.device.type == "cpu" and not bool(((labels >= 0) & (labels < classes)).all()):
+    compiling = torch.compiler.is_compiling()
+    if labels.is_cpu and not compiling and not bool(((labels >= 0) & (labels < classes)).all()):
         raise InvalidValue(
             f"`labels` of a cross-entropy must be in [0, {classes - 1}]; "
             f"got {int(labels.min())} to {int(labels.max())}"
         )
-    if cpu.serves(logits):
+    if cpu.serves(logits) and not compiling:
         return _CrossEntropy.apply(logits, labels, smoothing)  # pyright: ignore[reportReturnType]
     return (
         reference.cross_entropy(logits, labels, smoothing),

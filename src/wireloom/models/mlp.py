@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import cast
 
 import numpy as np
@@ -129,7 +128,7 @@ class MLP(nn.Module):
             if isinstance(module, WiredLinear):
                 module.initialise(seeds, f"{name}.")
 
-    @cached_property
+    @property
     def members(self) -> int:
         """How many networks this is."""
         return len(self.head.members)

@@ -19,6 +19,7 @@ namespace {
 constexpr int kHeight = kLanes == 16 ? 13 : kRows;  // most rows of a tile two vectors wide
 constexpr int64_t kLargest = int64_t{1} << 19;  // floats of the largest panel that is copied
 constexpr int64_t kNear = int64_t{1} << 18;     // floats of input that the second cache should hold
+constexpr int64_t kShort = 128;                 // columns of a batch whose rows are read where they are
 constexpr int64_t kTaskRows = 2048;             // output rows of a task, about
 constexpr int64_t kGroups = 2048;               // most groups of a task
 
@@ -156,7 +157,7 @@ void copy_rows(const float* from, int64_t rows, int64_t batch, int64_t width, fl
 // Columns that a panel should have: little enough for the inputs of a group to stay in the nearest
 // cache, and more where groups are so low that their tiles are wide.
 int64_t panel_width(int64_t rows, int64_t groups) {
-    return kLanes * (rows == groups ? 8 : rows <= kRows * groups ? 4 : 2);
+    return kLanes * (rows <= 3 * groups ? 8 : rows <= kRows * groups ? 4 : 2);
 }
 
 template <class Index>
@@ -198,7 +199,7 @@ void run_product(const ProductArgs& a, int threads) {
             done += counts[g - begin] = side.list(g, lowest, inputs + done, at ? at + done : nullptr);
         // As many panels at a time as fit the second cache beside the weights, which pass once for all.
         const int64_t whole = std::max<int64_t>(1, kNear / std::max<int64_t>(1, span * panel));
-        const bool copies = a.batch > panel && span && span * panel <= kLargest;
+        const bool copies = a.batch > std::max(panel, kShort) && span && span * panel <= kLargest;
         const int64_t last = (task % parts + 1) * panels / parts;
         for (int64_t p = task % parts * panels / parts; p < last; p += whole) {
             const int64_t from = p * panel, until = std::min(a.batch, std::min(last, p + whole) * panel);
