@@ -177,7 +177,7 @@ void run_sweep(const ConvolutionArgs& a, const Sweep& s, int threads) {
     int64_t widest = 0;
     for (int64_t i = 0; i < a.spans; ++i)
         widest = std::max<int64_t>(widest, a.span_inputs[2 * i + 1] - a.span_inputs[2 * i]);
-    for (const Part& part : parts_of(s, a.maps.images, widest)) {
+    for (const Part& part : parts_of(s, a.maps.images, widest, 1)) {
         const int64_t bands = part.bands(), shares = a.spans * part.chunks() * bands;
         const int64_t pieces = threads > 1 && shares < 8 * threads ? (8 * threads + shares - 1) / shares : 1;
 #pragma omp parallel num_threads(threads)
@@ -252,7 +252,8 @@ void convolution(const ConvolutionArgs& given, int threads) {
 
 // ---- the weights' gradient -------------------------------------------------------------------
 
-constexpr int kOuterHeight = 4;  // rows of a tile
+constexpr int kOuterHeight = 4;   // rows of a tile
+constexpr int64_t kSumming = 12;  // vectors' time that the sums across lanes take
 // Entries (input and tap) of a tile: as many as leave registers for its rows and one input.
 constexpr int entries_of(int rows) {
     constexpr int wide[] = {0, 9, 9, 9, 6}, narrow[] = {0, 8, 4, 4, 2};
@@ -272,7 +273,8 @@ struct Strip {
 template <int R>
 inline void outer_tile(const Strip& s, const float* const* x, float* const* gradient, int64_t kept) {
     constexpr int J = entries_of(R), kSums = (R * J + kLanes - 1) / kLanes * kLanes;
-    Vec sums[kSums] = {};
+    Vec sums[R * J];
+    for (int i = 0; i < R * J; ++i) sums[i] = Vec{};
     for (int64_t run = 0; run < s.runs; ++run) {
         const float* dy = s.dy + run * s.run_stride;
         const int64_t cell = run * s.cell_stride;
@@ -285,8 +287,10 @@ inline void outer_tile(const Strip& s, const float* const* x, float* const* grad
             }
         }
     }
+    Vec all[kSums];
+    for (int i = 0; i < kSums; ++i) all[i] = i < R * J ? sums[i] : Vec{};
     float totals[kSums];
-    for (int i = 0; i < kSums; i += kLanes) store(totals + i, sum_each(sums + i));
+    for (int i = 0; i < kSums; i += kLanes) store(totals + i, sum_each(all + i));
     for (int r = 0; r < R; ++r) {
         float* to = gradient[r];
         if (kept == J)
@@ -392,7 +396,7 @@ void outer(const ConvolutionOuterArgs& a, int threads) {
     s.rows = forward_axis(m.down, m.height, m.out_height);
     s.columns = forward_axis(m.across, m.width, m.out_width);
     // Sums over bands show where bands end, so those must not depend on the number of channels.
-    const std::vector<Part> parts = parts_of(s, m.images, kNominalChannels);
+    const std::vector<Part> parts = parts_of(s, m.images, kNominalChannels, kSumming);
     // Each thread takes whole groups through all images, with its own copy of what they read.
     const int64_t pieces = (threads + a.spans - 1) / a.spans;
 #pragma omp parallel num_threads(threads)

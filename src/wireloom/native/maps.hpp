@@ -236,8 +236,8 @@ inline void fill(const Sweep& s, const float* x, const float* end, int64_t top, 
 
 // Lays a sweep out in bands of least work for chunks of one image, or of as many as a vector has
 // lanes; the work of an image: products, those wasted on cells between rows and beyond a run's end
-// with them, the copies, and the second cache's limit.
-inline double lay_out_best(Sweep& s, int64_t chunk, int64_t channels) {
+// with them, a band's own work (as many vectors), the copies, and the second cache's limit.
+inline double lay_out_best(Sweep& s, int64_t chunk, int64_t channels, int64_t own) {
     constexpr double kCopy = 0.03, kWeaving = 0.06, kCacheMiss = 0.05;
     int64_t best = 1;
     double least = 1e300;
@@ -247,7 +247,7 @@ inline double lay_out_best(Sweep& s, int64_t chunk, int64_t channels) {
         if (bands > 1 && band == (height + bands - 2) / (bands - 1)) continue;
         s.lay_out(chunk, band, chunk == 1);
         const double size = static_cast<double>(s.floats(channels));
-        double work = 0;
+        double work = static_cast<double>(bands * own) * static_cast<double>(s.taps.size());
         for (int64_t top = 0; top < height; top += s.flat ? band : 1) {
             int64_t from, to;
             s.live(top, from, to);
@@ -271,9 +271,10 @@ struct Part {
 };
 
 // Images are woven where that is less work, in whole chunks; the others are laid out one by one.
-inline std::vector<Part> parts_of(const Sweep& s, int64_t images, int64_t channels) {
+inline std::vector<Part> parts_of(const Sweep& s, int64_t images, int64_t channels, int64_t own) {
     Sweep single = s, many = s;
-    const double alone = lay_out_best(single, 1, channels), together = lay_out_best(many, kLanes, channels);
+    const double alone = lay_out_best(single, 1, channels, own);
+    const double together = lay_out_best(many, kLanes, channels, own);
     const int64_t woven = together < alone ? images / kLanes * kLanes : 0;
     std::vector<Part> parts;
     if (woven) parts.push_back({many, 0, woven});
