@@ -115,35 +115,34 @@ inline void place(const Sweep& s, const float* y, int64_t top, int64_t rows, int
     for (int64_t i = 0; i < rows; ++i) {
         const float* source = s.flat ? y + i * s.pitch * images : y + i * s.run_stride;
         float* target = map + (s.rows.first + (top + i) * s.rows.step) * width + s.columns.first;
-        if (images == 1 && step == 1) {
-            copy(target, source, s.columns.outputs);
-        } else if (images == kLanes) {
+        if (images > 1) {
             unweave(source, s.columns.outputs, target, plane, step);
+        } else if (step == 1) {
+            copy(target, source, s.columns.outputs);
         } else {
-            for (int64_t n = 0; n < images; ++n)
-                for (int64_t j = 0; j < s.columns.outputs; ++j) target[n * plane + j * step] = source[j * images + n];
+            for (int64_t j = 0; j < s.columns.outputs; ++j) target[j * step] = source[j];
         }
     }
 }
 
+// Groups begin..end, whose inputs are among first..last, on the images and rows of one band.
 struct Share {
-    int64_t chunk, band, begin, end;  // groups
-    int64_t first_input, inputs;
+    int64_t begin, end, first, last, image, top;
 };
 
-void sweep_share(const ConvolutionArgs& a, const Sweep& s, const Share& share, int64_t first_image, int64_t rows_left,
-                 Store& cells_store, Store& outputs_store) {
+void run_share(const ConvolutionArgs& a, const Sweep& s, const Share& share, Store& cells_store,
+               Store& outputs_store) {
     const Maps& m = a.maps;
     const int64_t in_plane = s.rows.inputs * s.columns.inputs;
     const int64_t out_height = a.back ? m.height : m.out_height, out_width = a.back ? m.width : m.out_width;
-    const int64_t out_plane = out_height * out_width, top = share.band * s.band;
-    float* cells = cells_store.floats(s.floats(share.inputs));
-    const float* end = a.x + (share.first_input + share.inputs) * m.images * in_plane;
-    for (int64_t c = 0; c < share.inputs; ++c)
-        fill(s, a.x + ((share.first_input + c) * m.images + first_image) * in_plane, end, top, cells + c * s.channel);
+    const int64_t out_plane = out_height * out_width, top = share.top;
+    const int64_t rows_here = std::min(s.band, s.rows.outputs - top), runs = s.flat ? 1 : rows_here;
+    float* cells = cells_store.floats(s.floats(share.last - share.first)) - share.first * s.channel;
+    const float* end = a.x + share.last * m.images * in_plane;
+    for (int64_t c = share.first; c < share.last; ++c)
+        fill(s, a.x + (c * m.images + share.image) * in_plane, end, top, cells + c * s.channel);
     const int64_t row_floats = s.runs() * s.run_stride, kernel = m.taps();
     float* outputs = outputs_store.floats(kRows * row_floats);
-    const int64_t runs = s.flat ? 1 : std::min(s.band, rows_left);
     for (int64_t g = share.begin; g < share.end; ++g) {
         const int64_t first = a.row_start[g], rows = a.row_start[g + 1] - first, begin = a.input_start[g];
         const int64_t stride = a.row_stride[g] * kernel;
@@ -159,7 +158,7 @@ void sweep_share(const ConvolutionArgs& a, const Sweep& s, const Share& share, i
                 s.live(top + run, from, to);
                 group.taps = s.taps.data() + from;
                 group.live = std::max<int64_t>(0, to - from);
-                const float* under = cells - share.first_input * s.channel + run * s.pitch * s.images;
+                const float* under = cells + run * s.pitch * s.images;
                 for (int64_t p = 0; p < pieces; ++p) {
                     const int64_t at = s.vectors() * p / pieces, wide = s.vectors() * (p + 1) / pieces - at;
                     kTiles[count][wide](group, under + at * kLanes, outputs + run * s.run_stride + at * kLanes,
@@ -167,38 +166,33 @@ void sweep_share(const ConvolutionArgs& a, const Sweep& s, const Share& share, i
                 }
             }
             for (int64_t r = 0; r < count; ++r)
-                place(s, outputs + r * row_floats, top, std::min(s.band, rows_left), out_width,
-                      a.y + ((first + row + r) * m.images + first_image) * out_plane, out_plane);
+                place(s, outputs + r * row_floats, top, rows_here, out_width,
+                      a.y + ((first + row + r) * m.images + share.image) * out_plane, out_plane);
         }
     }
 }
 
-void run_sweep(const ConvolutionArgs& a, Sweep& s, int threads) {
+void run_sweep(const ConvolutionArgs& a, const Sweep& s, int threads) {
     if (s.rows.outputs <= 0 || s.columns.outputs <= 0) return;
     int64_t widest = 0;
     for (int64_t i = 0; i < a.spans; ++i)
         widest = std::max<int64_t>(widest, a.span_inputs[2 * i + 1] - a.span_inputs[2 * i]);
-    const Cut cut = choose(s, a.maps.images, widest);
-    const int64_t chunks = (a.maps.images + cut.chunk - 1) / cut.chunk;
-    const int64_t bands = (s.rows.outputs + cut.band - 1) / cut.band;
-    Sweep last = s;  // the last chunk may have fewer images
-    last.lay_out(a.maps.images - (chunks - 1) * cut.chunk, cut.band, cut.flat);
-    s.lay_out(cut.chunk, cut.band, cut.flat);
-    const int64_t shares = a.spans * chunks * bands;
-    const int64_t parts = threads > 1 && shares < 8 * threads ? (8 * threads + shares - 1) / shares : 1;
+    for (const Part& part : parts_of(s, a.maps.images, widest, 1)) {
+        const int64_t bands = part.bands(), shares = a.spans * part.chunks() * bands;
+        const int64_t pieces = threads > 1 && shares < 8 * threads ? (8 * threads + shares - 1) / shares : 1;
 #pragma omp parallel num_threads(threads)
-    {
-        static thread_local Store cells, outputs;
+        {
+            static thread_local Store cells, outputs;
 #pragma omp for schedule(dynamic, 1)
-        for (int64_t i = 0; i < shares * parts; ++i) {
-            const int64_t span = i / (chunks * bands * parts), chunk = i / (bands * parts) % chunks;
-            const int64_t band = i / parts % bands, part = i % parts;
-            const int64_t begin = a.span_start[span], count = a.span_start[span + 1] - begin;
-            const Share share{chunk, band, begin + count * part / parts, begin + count * (part + 1) / parts,
-                              a.span_inputs[2 * span], a.span_inputs[2 * span + 1] - a.span_inputs[2 * span]};
-            if (share.begin == share.end) continue;
-            sweep_share(a, chunk + 1 < chunks ? s : last, share, chunk * cut.chunk, s.rows.outputs - band * cut.band,
-                        cells, outputs);
+            for (int64_t i = 0; i < shares * pieces; ++i) {
+                const int64_t span = i / pieces / bands / part.chunks(), image = i / pieces / bands % part.chunks();
+                const int64_t band = i / pieces % bands, piece = i % pieces;
+                const int64_t begin = a.span_start[span], count = a.span_start[span + 1] - begin;
+                const Share share{begin + count * piece / pieces, begin + count * (piece + 1) / pieces,
+                                  a.span_inputs[2 * span], a.span_inputs[2 * span + 1],
+                                  part.from + image * part.sweep.images, band * part.sweep.band};
+                if (share.begin < share.end) run_share(a, part.sweep, share, cells, outputs);
+            }
         }
     }
 }
@@ -258,7 +252,8 @@ void convolution(const ConvolutionArgs& given, int threads) {
 
 // ---- the weights' gradient -------------------------------------------------------------------
 
-constexpr int kOuterHeight = 4;  // rows of a tile
+constexpr int kOuterHeight = 4;   // rows of a tile
+constexpr int64_t kSumming = 12;  // vectors' time that the sums across lanes take
 // Entries (input and tap) of a tile: as many as leave registers for its rows and one input.
 constexpr int entries_of(int rows) {
     constexpr int wide[] = {0, 9, 9, 9, 6}, narrow[] = {0, 8, 4, 4, 2};
@@ -271,13 +266,15 @@ struct Strip {
     int64_t runs, vectors;
     int64_t run_stride;   // from one run to the next, of dy
     int64_t cell_stride;  // the same, of the cells
+    int64_t channel;      // from one input's cells to the next one's
 };
 
 // Sums of R rows and their entries over a band, those kept added to the gradient.
 template <int R>
 inline void outer_tile(const Strip& s, const float* const* x, float* const* gradient, int64_t kept) {
     constexpr int J = entries_of(R), kSums = (R * J + kLanes - 1) / kLanes * kLanes;
-    Vec sums[kSums] = {};
+    Vec sums[R * J];
+    for (int i = 0; i < R * J; ++i) sums[i] = Vec{};
     for (int64_t run = 0; run < s.runs; ++run) {
         const float* dy = s.dy + run * s.run_stride;
         const int64_t cell = run * s.cell_stride;
@@ -290,8 +287,10 @@ inline void outer_tile(const Strip& s, const float* const* x, float* const* grad
             }
         }
     }
+    Vec all[kSums];
+    for (int i = 0; i < kSums; ++i) all[i] = i < R * J ? sums[i] : Vec{};
     float totals[kSums];
-    for (int i = 0; i < kSums; i += kLanes) store(totals + i, sum_each(sums + i));
+    for (int i = 0; i < kSums; i += kLanes) store(totals + i, sum_each(all + i));
     for (int r = 0; r < R; ++r) {
         float* to = gradient[r];
         if (kept == J)
@@ -315,7 +314,7 @@ void outer_rows(const ConvolutionOuterArgs& a, const Sweep& s, const Strip& stri
         const int64_t kept = std::min<int64_t>(J, entries - e);
         int64_t k = e / taps, t = e % taps;
         for (int64_t j = 0; j < J; ++j) {
-            x[j] = cells + a.inputs[begin + k] * s.channel + s.taps[t].offset;
+            x[j] = cells + a.inputs[begin + k] * strip.channel + s.taps[t].offset;
             if (j + 1 < kept && ++t == taps) t = 0, ++k;
         }
         for (int r = 0; r < R; ++r) gradient[r] = rows[r] + e;
@@ -326,57 +325,67 @@ void outer_rows(const ConvolutionOuterArgs& a, const Sweep& s, const Strip& stri
 // A band of one output map's gradient [images, height, width], its runs filled up with zeros.
 inline void fill_slopes(const Sweep& s, const float* dy, const float* end, int64_t top, int64_t rows, float* runs) {
     const int64_t images = s.images, width = s.columns.outputs, plane = s.rows.outputs * width;
-    std::memset(runs, 0, s.runs() * s.run_stride * sizeof(float));
+    std::memset(runs, 0, s.runs() * s.run_stride * sizeof(float));  // also where runs end
     for (int64_t i = 0; i < rows; ++i) {
         float* target = s.flat ? runs + i * s.pitch * images : runs + i * s.run_stride;
         const float* source = dy + (top + i) * width;
-        if (images == 1) {
+        if (images == 1)
             copy(target, source, width);
-        } else if (images == kLanes) {
+        else
             weave(source, plane, 1, end, width, target);
-        } else {
-            for (int64_t n = 0; n < images; ++n)
-                for (int64_t j = 0; j < width; ++j) target[j * images + n] = source[n * plane + j];
-        }
     }
 }
 
-void outer_groups(const ConvolutionOuterArgs& a, const Sweep& usual, const Sweep& last, int64_t begin, int64_t end,
-                  int64_t first_input, int64_t inputs, Store& cells_store, Store& slopes_store) {
+// Images that lie side by side in the cells of a channel, so that a tile's sums are long: of single
+// images with small maps, several.
+inline int64_t side_by_side(const Sweep& s) {
+    constexpr int64_t kLong = 64;  // vectors
+    return s.flat && s.band == s.rows.outputs ? (kLong + s.vectors() - 1) / s.vectors() : 1;
+}
+
+// Groups begin..end, whose inputs are among first..last, over all images.
+void outer_groups(const ConvolutionOuterArgs& a, const std::vector<Part>& parts, int64_t begin, int64_t end,
+                  int64_t first, int64_t last, Store& cells_store, Store& slopes_store) {
     using Rows = void (*)(const ConvolutionOuterArgs&, const Sweep&, const Strip&, int64_t, int64_t, const float*);
     static constexpr Rows by_rows[] = {nullptr, outer_rows<1>, outer_rows<2>, outer_rows<3>, outer_rows<4>};
     const Maps& m = a.maps;
-    const int64_t first_row = a.row_start[begin], rows = a.row_start[end] - first_row;
     const int64_t in_plane = m.height * m.width, out_plane = m.out_height * m.out_width;
-    float* cells = cells_store.floats(usual.floats(inputs));
-    float* slopes = slopes_store.floats(rows * usual.runs() * usual.run_stride);
+    const int64_t first_row = a.row_start[begin], last_row = a.row_start[end];
+    const float* x_end = a.x + last * m.images * in_plane;
+    const float* dy_end = a.dy + last_row * m.images * out_plane;
     for (int64_t g = begin; g < end; ++g)
         std::memset(a.gradient + a.weight_first[g] * m.taps(), 0,
                     (a.row_start[g + 1] - a.row_start[g]) * (a.input_start[g + 1] - a.input_start[g]) * m.taps() *
                         sizeof(float));
-    const float* x_end = a.x + (first_input + inputs) * m.images * in_plane;
-    const float* dy_end = a.dy + (first_row + rows) * m.images * out_plane;
-    for (int64_t image = 0; image < m.images; image += usual.images) {
-        const Sweep& s = image + usual.images <= m.images ? usual : last;
-        const int64_t row_floats = s.runs() * s.run_stride;
-        for (int64_t top = 0; top < m.out_height; top += s.band) {
-            const int64_t here = std::min(s.band, m.out_height - top);
-            for (int64_t i = 0; i < inputs; ++i)
-                fill(s, a.x + ((first_input + i) * m.images + image) * in_plane, x_end, top, cells + i * s.channel);
-            for (int64_t i = 0; i < rows; ++i)
-                fill_slopes(s, a.dy + ((first_row + i) * m.images + image) * out_plane, dy_end, top, here,
-                            slopes + i * row_floats);
-            for (int64_t g = begin; g < end; ++g) {
-                const int64_t row = a.row_start[g], height = a.row_start[g + 1] - row;
-                const int64_t tiles = (height + kOuterHeight - 1) / kOuterHeight;
-                for (int64_t t = 0; t < tiles; ++t) {
-                    const int64_t from = height * t / tiles, to = height * (t + 1) / tiles;
-                    const Strip strip{slopes + (row + from - first_row) * row_floats, row_floats,
-                                      s.flat ? 1 : here, s.vectors(), s.run_stride, s.pitch * s.images};
-                    by_rows[to - from](a, s, strip, g, from, cells - first_input * s.channel);
+    for (const Part& part : parts) {
+        const Sweep& s = part.sweep;
+        const int64_t beside = side_by_side(s), run_floats = s.runs() * s.run_stride;
+        const int64_t channel = beside * s.channel, row_floats = beside * run_floats;
+        float* cells = cells_store.floats((last - first) * channel) - first * channel;
+        float* slopes = slopes_store.floats((last_row - first_row) * row_floats) - first_row * row_floats;
+        for (int64_t image = part.from; image < part.to; image += beside * s.images)
+            for (int64_t top = 0; top < m.out_height; top += s.band) {
+                const int64_t here = std::min(s.band, m.out_height - top);
+                const int64_t count = std::min(beside, (part.to - image) / s.images);
+                for (int64_t i = 0; i < count; ++i) {
+                    const int64_t at = image + i * s.images;
+                    for (int64_t c = first; c < last; ++c)
+                        fill(s, a.x + (c * m.images + at) * in_plane, x_end, top, cells + c * channel + i * s.channel);
+                    for (int64_t r = first_row; r < last_row; ++r)
+                        fill_slopes(s, a.dy + (r * m.images + at) * out_plane, dy_end, top, here,
+                                    slopes + r * row_floats + i * run_floats);
+                }
+                for (int64_t g = begin; g < end; ++g) {
+                    const int64_t row = a.row_start[g], height = a.row_start[g + 1] - row;
+                    const int64_t tiles = (height + kOuterHeight - 1) / kOuterHeight;
+                    for (int64_t t = 0; t < tiles; ++t) {
+                        const int64_t from = height * t / tiles, to = height * (t + 1) / tiles;
+                        const Strip strip{slopes + (row + from) * row_floats, row_floats, s.flat ? count : here,
+                                          s.vectors(), s.run_stride, s.flat ? s.channel : s.pitch * s.images, channel};
+                        by_rows[to - from](a, s, strip, g, from, cells);
+                    }
                 }
             }
-        }
     }
 }
 
@@ -387,23 +396,19 @@ void outer(const ConvolutionOuterArgs& a, int threads) {
     s.rows = forward_axis(m.down, m.height, m.out_height);
     s.columns = forward_axis(m.across, m.width, m.out_width);
     // Sums over bands show where bands end, so those must not depend on the number of channels.
-    const Cut cut = choose(s, m.images, kNominalChannels);
-    Sweep last = s;
-    s.lay_out(cut.chunk, cut.band, cut.flat);
-    last.lay_out((m.images - 1) % cut.chunk + 1, cut.band, cut.flat);
-    // Each thread takes whole groups through all bands, with its own copy of what they read.
-    const int64_t parts = (threads + a.spans - 1) / a.spans;
+    const std::vector<Part> parts = parts_of(s, m.images, kNominalChannels, kSumming);
+    // Each thread takes whole groups through all images, with its own copy of what they read.
+    const int64_t pieces = (threads + a.spans - 1) / a.spans;
 #pragma omp parallel num_threads(threads)
     {
         static thread_local Store cells, slopes;
 #pragma omp for schedule(dynamic, 1)
-        for (int64_t i = 0; i < a.spans * parts; ++i) {
-            const int64_t span = i / parts, part = i % parts;
+        for (int64_t i = 0; i < a.spans * pieces; ++i) {
+            const int64_t span = i / pieces, piece = i % pieces;
             const int64_t begin = a.span_start[span], count = a.span_start[span + 1] - begin;
-            const int64_t from = begin + count * part / parts, to = begin + count * (part + 1) / parts;
+            const int64_t from = begin + count * piece / pieces, to = begin + count * (piece + 1) / pieces;
             if (from < to)
-                outer_groups(a, s, last, from, to, a.span_inputs[2 * span],
-                             a.span_inputs[2 * span + 1] - a.span_inputs[2 * span], cells, slopes);
+                outer_groups(a, parts, from, to, a.span_inputs[2 * span], a.span_inputs[2 * span + 1], cells, slopes);
         }
     }
 }

@@ -88,7 +88,7 @@ struct Sweep {
     };
     Axis rows, columns;
     int64_t row_taps;     // taps of a row of the kernel
-    int64_t images;       // of a chunk
+    int64_t images;       // of a chunk: one, or as many as a vector has lanes
     int64_t band;         // output rows
     bool flat;            // whether a band is one run, with the few cells between its rows
     int64_t pitch;        // cells from one cell row to the next
@@ -225,11 +225,8 @@ inline void fill(const Sweep& s, const float* x, const float* end, int64_t top, 
                 } else if (images == 1) {
                     for (int64_t p = 0; p < count; p += kLanes)
                         store(target + p, pick(source + p * stride, stride, count - p, end));
-                } else if (images == kLanes) {
-                    weave(source, plane, stride, end, count, target);
                 } else {
-                    for (int64_t n = 0; n < images; ++n)
-                        for (int64_t p = 0; p < count; ++p) target[p * images + n] = source[n * plane + p * stride];
+                    weave(source, plane, stride, end, count, target);
                 }
                 clear(cells + to * images, (s.pitch - to) * images);
             }
@@ -237,44 +234,52 @@ inline void fill(const Sweep& s, const float* x, const float* end, int64_t top, 
     std::memset(cells, 0, (s.channel - s.used) * sizeof(float));
 }
 
-// How a sweep's maps are cut: chunks of images, bands of rows.
-struct Cut {
-    int64_t chunk, band;
-    bool flat;
-};
-
-// The cut of least work: products, those wasted on cells between rows and beyond a run's end with
-// them, the copies, and the second cache's limit.
-inline Cut choose(Sweep& s, int64_t images, int64_t channels) {
+// Lays a sweep out in bands of least work for chunks of one image, or of as many as a vector has
+// lanes; the work of an image: products, those wasted on cells between rows and beyond a run's end
+// with them, a band's own work (as many vectors), the copies, and the second cache's limit.
+inline double lay_out_best(Sweep& s, int64_t chunk, int64_t channels, int64_t own) {
     constexpr double kCopy = 0.03, kWeaving = 0.06, kCacheMiss = 0.05;
-    Cut best{1, 1, true};
+    int64_t best = 1;
     double least = 1e300;
     const int64_t height = s.rows.outputs;
-    const int64_t woven = std::min<int64_t>(images, kLanes);
-    for (const int64_t chunk : {int64_t{1}, woven}) {
-        const double copy = chunk == 1 ? kCopy : chunk == kLanes ? kWeaving : 4 * kWeaving;
-        for (int64_t bands = 1; bands <= height; ++bands) {
-            const int64_t band = (height + bands - 1) / bands;
-            if (bands > 1 && band == (height + bands - 2) / (bands - 1)) continue;
-            s.lay_out(chunk, band, chunk == 1);
-            const double size = static_cast<double>(s.floats(channels));
-            double work = 0;
-            for (int64_t top = 0; top < height; top += s.flat ? band : 1) {
-                int64_t from, to;
-                s.live(top, from, to);
-                work += static_cast<double>(s.vectors() * (to - from));
-            }
-            work *= 1.0 + copy * static_cast<double>(s.cell_rows + s.band) / static_cast<double>(s.band);
-            if (size > kBandFloats) work *= 1.0 + kCacheMiss * std::log2(size / kBandFloats);
-            work /= static_cast<double>(chunk);
-            if (work < least) {
-                least = work;
-                best = {chunk, band, chunk == 1};
-            }
+    for (int64_t bands = 1; bands <= height; ++bands) {
+        const int64_t band = (height + bands - 1) / bands;
+        if (bands > 1 && band == (height + bands - 2) / (bands - 1)) continue;
+        s.lay_out(chunk, band, chunk == 1);
+        const double size = static_cast<double>(s.floats(channels));
+        double work = static_cast<double>(bands * own) * static_cast<double>(s.taps.size());
+        for (int64_t top = 0; top < height; top += s.flat ? band : 1) {
+            int64_t from, to;
+            s.live(top, from, to);
+            work += static_cast<double>(s.vectors() * (to - from));
         }
-        if (woven == 1) break;
+        const double copied = static_cast<double>(s.cell_rows + band) / static_cast<double>(band);
+        work *= 1.0 + (chunk == 1 ? kCopy : kWeaving) * copied;
+        if (size > kBandFloats) work *= 1.0 + kCacheMiss * std::log2(size / kBandFloats);
+        if (work < least) least = work, best = band;
     }
-    return best;
+    s.lay_out(chunk, best, chunk == 1);
+    return least / static_cast<double>(chunk);
+}
+
+// A sweep laid out for the images from..to.
+struct Part {
+    Sweep sweep;
+    int64_t from, to;
+    int64_t chunks() const { return (to - from) / sweep.images; }
+    int64_t bands() const { return (sweep.rows.outputs + sweep.band - 1) / sweep.band; }
+};
+
+// Images are woven where that is less work, in whole chunks; the others are laid out one by one.
+inline std::vector<Part> parts_of(const Sweep& s, int64_t images, int64_t channels, int64_t own) {
+    Sweep single = s, many = s;
+    const double alone = lay_out_best(single, 1, channels, own);
+    const double together = lay_out_best(many, kLanes, channels, own);
+    const int64_t woven = together < alone ? images / kLanes * kLanes : 0;
+    std::vector<Part> parts;
+    if (woven) parts.push_back({many, 0, woven});
+    if (woven < images) parts.push_back({single, woven, images});
+    return parts;
 }
 
 }  // namespace
