@@ -179,7 +179,7 @@ def test_a_layer_trains_on_them():
 
 MEMBERS = [
     RAGGED,
-    Pattern.dense(out=9, into=27),
+    Pattern.dense(out=9, into=150),
     Pattern([3, 17, 12], [20, 7], [(0, 0), (1, 0), (1, 1), (2, 1)]),
 ]
 
