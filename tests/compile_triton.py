@@ -1,61 +1,96 @@
-"""Compile the kernels as for a GPU, without one: `compile_triton.py CAPABILITY DTYPE`, to JSON."""
+"""Compile what the kernels' callers launch as for a GPU, without one.
+
+    compile_triton.py CAPABILITY DTYPE
+
+Prints, as JSON, the kernels in the order of their launches, each with the shared memory that it
+needs, its asynchronous copies and the instruction that multiplies.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import torch
+import triton
 from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource, compile
+from triton.backends.nvidia.driver import CudaDriver
 
-from wireloom.compute import gpu, kernels_triton
+from wireloom.compute import Pattern, convolution_gpu, gpu, kernels_triton
+from wireloom.compute.plan import plan
+from wireloom.compute.window import Window
 
-NAMES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
+
+class Absent(CudaDriver):
+    """A GPU to compile for."""
+
+    def __init__(self, capability: int) -> None:
+        self.capability = capability
+
+    def get_current_target(self) -> GPUTarget:
+        return GPUTarget("cuda", self.capability, 32)
+
+    def get_current_device(self) -> int:
+        return 0
+
+    def get_current_stream(self, device: int) -> int:
+        return 0
 
 
-def main(capability: str, dtype: str) -> None:
-    """Compile the largest tiles of each kernel and print what came of it."""
-    wide = 64 if dtype == "float32" else 128
-    found = gpu._settings(torch.empty(0, dtype=getattr(torch, dtype)), 128, wide)
-    sets = {k: v for k, v in found.items() if k.isupper()} | {"WIDEN": False}
-    options = {k: v for k, v in found.items() if k.islower()}
-    one = f"*{NAMES[dtype]}"
-    kinds = {
-        "tiles": "*i64",
-        **dict.fromkeys(("inputs", "places"), "*i32"),
-        **dict.fromkeys(("weight", "x", "y", "gradient"), one),
-        "parts": "*fp32",
-    }
-    rows = []
-    for kernel, constants in (
-        (kernels_triton.product, sets | {"BATCH": wide, "BACK": False, "ALIGN": 1}),
-        (kernels_triton.product, sets | {"BATCH": wide, "BACK": True, "ALIGN": 8}),
-        (kernels_triton.outer, sets | {"COLUMNS": 128}),
-        (kernels_triton.add_up, {"WIDTH": 1024}),
-    ):
-        names = kernel.arg_names
-        source = ASTSource(
-            fn=kernel,
-            signature={n: "constexpr" if n in constants else kinds.get(n, "i32") for n in names},
-            constexprs={(i,): constants[n] for i, n in enumerate(names) if n in constants},
-            attrs={
-                (i,): [["tt.divisibility", 16]]
-                for i, n in enumerate(names)
-                if n == "batch" or n in kinds
-            },
-        )
-        made = compile(source, target=GPUTarget("cuda", int(capability), 32), options=options)
-        used = [name for name in ("wgmma", "mma.sync", "fma") if name in made.asm["ptx"]]
-        rows.append(
-            {
-                "name": kernel.__name__,
-                "shared": made.metadata.shared,
-                "instruction": (used or ["none"])[0],
-            }
-        )
-    json.dump(rows, sys.stdout)
+class Compiling:
+    """The kernels, compiled where they would be launched."""
+
+    def __init__(self, found: list[dict[str, Any]]) -> None:
+        self.found = found
+
+    def __getattr__(self, name: str) -> Any:
+        kernel, found = getattr(kernels_triton, name), self.found
+
+        class Launcher:
+            def __getitem__(self, grid: tuple[int, ...]) -> Any:
+                def launch(*args: Any, **settings: Any) -> None:
+                    settings |= {"WIDEN": False} if "WIDEN" in settings else {}
+                    made = kernel.warmup(*args, grid=grid, **settings)
+                    text = made.asm["ptx"]
+                    used = [i for i in ("wgmma", "mma.sync", "fma") if i in text]
+                    found.append(
+                        {
+                            "name": name,
+                            "shared": made.metadata.shared,
+                            "asynchronous": text.count("cp.async.c"),
+                            "instruction": (used or ["none"])[0],
+                        }
+                    )
+
+                return launch
+
+        return Launcher()
+
+
+def compiled(capability: int, dtype: torch.dtype) -> list[dict[str, Any]]:
+    """Every kernel, with the largest tiles."""
+    triton.runtime.driver.set_active(Absent(capability))
+    found: list[dict[str, Any]] = []
+    gpu._kernels = lambda: Compiling(found)
+    aligned, ragged = Pattern.dense(out=128, into=128), Pattern.dense(out=115, into=115)
+
+    def made(*shape: int) -> torch.Tensor:
+        return torch.empty(*shape, dtype=dtype)
+
+    for pattern in (aligned, ragged):
+        words, (rows, columns) = plan(pattern).words, pattern.shape
+        weight, x, y = made(pattern.weights), made(columns, 3200), made(rows, 3200)
+        gpu.product(words, weight, x, rows)
+        gpu.transposed_product(words, weight, y, columns)
+    gpu.outer(words, y, x, pattern.weights)
+    window = Window((3, 3), (2, 2), (1, 1))
+    weight, x, y = made(9 * pattern.weights), made(2, columns, 16, 16), made(2, rows, 8, 8)
+    convolution_gpu.convolution(words, window, weight, x, rows)
+    convolution_gpu.transposed(words, window, weight, y, (16, 16), columns)
+    convolution_gpu.outer(words, window, y, x, pattern.weights)
+    return found
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    json.dump(compiled(int(sys.argv[1]), getattr(torch, sys.argv[2])), sys.stdout)

@@ -17,8 +17,19 @@ from hypothesis import strategies as st
 
 from test_compute import EMPTY, RAGGED, drawn, patterns
 from wireloom.base import InvalidValue
-from wireloom.compute import Pattern, cpu, gpu, operators, outer, product, reference
+from wireloom.compute import (
+    Pattern,
+    convolution_gpu,
+    convolution_reference,
+    cpu,
+    gpu,
+    operators,
+    outer,
+    product,
+    reference,
+)
 from wireloom.compute.plan import pattern_of, plan, words_on
+from wireloom.compute.window import Window
 from wireloom.nn import WiredLinear
 from wireloom.wiring import ws_flex
 
@@ -29,7 +40,12 @@ GPU = torch.cuda.is_available()
 DEVICE = "cuda" if GPU else "cpu"
 on_gpu = pytest.mark.skipif(not GPU, reason="needs a GPU: torch.cuda is not available here")
 numpy_warns = pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
-quick = settings(deadline=None, max_examples=40)
+quick = settings(deadline=None, max_examples=25)
+MEMBERS = [
+    RAGGED,
+    Pattern.dense(out=9, into=150),
+    Pattern([3, 17, 12], [20, 7], [(0, 0), (1, 0), (1, 1), (2, 1)]),
+]
 MANY = Pattern.union([RAGGED, Pattern.dense(out=40, into=70), EMPTY])
 
 
@@ -145,6 +161,81 @@ def test_operands_need_not_be_contiguous():
     assert torch.equal(outer(RAGGED, expanded, x), outer(RAGGED, expanded.contiguous(), x))
 
 
+# Convolutions
+
+
+WINDOWS = [
+    Window((3, 3), padding=(1, 1)),
+    Window((3, 2), (2, 3), (1, 0), (1, 2)),
+    Window((1, 1), (2, 2)),
+    Window((2, 3), (1, 2), (2, 1), (2, 1)),
+]
+
+
+def maps_for(pattern: Pattern, window: Window, images: int, dtype: torch.dtype):
+    """A weight, maps, and the gradient of a convolution's result."""
+    rows, columns = pattern.shape
+    x = images, columns, 5, 6
+    y = images, rows, *window.output(5, 6)
+    shapes = (pattern.weights * window.taps,), x, y
+    return [drawn(*s, seed=i).to(dtype).to(DEVICE) for i, s in enumerate(shapes)]
+
+
+def convolved(pattern: Pattern, window: Window, weight, x, y):
+    words, (rows, columns) = words_on(pattern, x.device), pattern.shape
+    return (
+        convolution_gpu.convolution(words, window, weight, x, rows),
+        convolution_gpu.transposed(words, window, weight, y, tuple(x.shape[2:]), columns),
+        convolution_gpu.outer(words, window, y, x, pattern.weights),
+    )
+
+
+def by_reference(pattern: Pattern, window: Window, weight, x, y):
+    return (
+        convolution_reference.convolution(pattern, window, weight, x),
+        convolution_reference.transposed(pattern, window, weight, y, tuple(x.shape[2:])),
+        convolution_reference.outer(pattern, window, y, x),
+    )
+
+
+@pytest.mark.parametrize("dtype", gpu.DTYPES)
+@pytest.mark.parametrize("window", WINDOWS, ids=str)
+def test_convolutions_agree_with_float64(window, dtype):
+    for images in (0, 2):
+        tensors = maps_for(RAGGED, window, images, dtype)
+        wide = [t.double() for t in tensors]
+        scales = by_reference(RAGGED, window, *(t.abs() for t in wide))
+        for got, want, scale in zip(
+            convolved(RAGGED, window, *tensors),
+            by_reference(RAGGED, window, *wide),
+            scales,
+            strict=True,
+        ):
+            assert got.shape == want.shape
+            rounding = torch.finfo(dtype).eps if dtype != torch.float32 else 0.0
+            error = (got.double() - want).abs()
+            assert bool((error <= rounding * want.abs() + 4e-6 * scale + 1e-7).all())
+
+
+@numpy_warns
+def test_a_members_convolution_has_its_bits_in_any_company_and_keeps_its_nan():
+    window = WINDOWS[0]
+    parts = [maps_for(p, window, 1, torch.float32) for p in MEMBERS]
+    for spoilt in (False, True):
+        if spoilt:
+            parts[1] = [torch.full_like(t, float("nan")) for t in parts[1]]
+        whole = [torch.cat([p[i] for p in parts], 1 if i else 0) for i in range(3)]
+        y, x, weight = convolved(Pattern.union(MEMBERS), window, *whole)
+        rows, columns, sizes = zip(*((*p.shape, p.weights * 9) for p in MEMBERS), strict=True)
+        found = zip(y.split(rows, 1), x.split(columns, 1), weight.split(sizes), strict=True)
+        for i, mine in enumerate(found):
+            if spoilt and i == 1:
+                assert all(bool(t.isnan().all()) for t in mine)
+            else:
+                alone = convolved(MEMBERS[i], window, *parts[i])
+                assert all(torch.equal(a, b) for a, b in zip(mine, alone, strict=True))
+
+
 # Gradients
 
 
@@ -177,13 +268,6 @@ def test_a_layer_trains_on_them():
 
 
 # Company
-
-
-MEMBERS = [
-    RAGGED,
-    Pattern.dense(out=9, into=150),
-    Pattern([3, 17, 12], [20, 7], [(0, 0), (1, 0), (1, 1), (2, 1)]),
-]
 
 
 def joined(shared: bool, batch: int, dtype: torch.dtype):
@@ -272,7 +356,7 @@ def test_tiles_hold_every_weight_once_and_nothing_else(pattern):
     rows = np.repeat(np.arange(pattern.shape[0]), np.diff(pointers))
     for launches, inputs, outputs, sources in (
         (held.product, held.columns, rows, columns),
-        (held.outer, held.columns, rows, columns),
+        (held.outer(1), held.columns, rows, columns),
         (held.transposed, held.rows, columns, rows),
     ):
         seen, written = [], []
@@ -290,7 +374,7 @@ def test_tiles_hold_every_weight_once_and_nothing_else(pattern):
                     assert (sources[at] == inputs[first : first + depth].numpy()).all()
                     seen += at.tolist()
         assert sorted(seen) == list(range(pattern.weights))
-        if launches is not held.outer:
+        if launches is not held.outer(1):
             assert sorted(written) == list(range(pattern.shape[launches is held.transposed]))
 
 
@@ -379,24 +463,30 @@ assert "wireloom.compute.kernels_triton" not in sys.modules
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize(("capability", "dtype"), [(80, "float32"), (90, "bfloat16")])
+@pytest.mark.parametrize(
+    ("capability", "dtype"),
+    [("90", "bfloat16"), pytest.param("80", "float32", marks=pytest.mark.slow)],
+)
 def test_the_kernels_compile_for_gpus_and_fit_them(capability, dtype, tmp_path):
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
     environment["TRITON_CACHE_DIR"] = str(tmp_path)
     script = Path(__file__).with_name("compile_triton.py")
     run = subprocess.run(
-        [sys.executable, script, str(capability), dtype],
+        [sys.executable, "-W", "error", script, capability, dtype],
         env=environment,
         check=True,
         capture_output=True,
         text=True,
     )
     kernels = json.loads(run.stdout)
-    assert [k["name"] for k in kernels] == ["product", "product", "outer", "add_up"]
-    for kernel in kernels:
-        assert kernel["shared"] <= 99 * 1024  # what any GPU has since sm_80
-        if dtype == "bfloat16" and kernel["name"] != "add_up":
-            assert kernel["instruction"] == "wgmma"
+    names = [kernel["name"] for kernel in kernels]
+    assert names == [*["product"] * 4, "outer", "add_up", "product", "product", "outer"]
+    assert max(kernel["shared"] for kernel in kernels) <= 99 * 1024  # any GPU since sm_80
+    if dtype == "bfloat16":
+        assert all(k["instruction"] == "wgmma" for k in kernels if k["name"] != "add_up")
+        # Weights that lie in whole eights are copied as such.
+        copies = [k["asynchronous"] for k in kernels]
+        assert min(copies[:2]) > max(copies[2:4]) > 0
 
 
 # On a GPU only

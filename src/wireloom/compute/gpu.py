@@ -83,7 +83,7 @@ class Tiles:
     product, columns: tiles of receivers, and the columns that they read: int32 [inputs].
     transposed, rows, places: tiles of senders, the rows that read them, and where the weights of
         each begin: int32 or, for very large patterns, int64 [inputs].
-    outer: tiles of receivers, cut along their columns too.
+    outers: tiles of receivers, cut along their columns too, by the weights that an entry has.
     """
 
     shape: tuple[int, int]
@@ -93,7 +93,16 @@ class Tiles:
     transposed: tuple[Launch, ...]
     rows: Tensor
     places: Tensor
-    outer: tuple[Launch, ...]
+    outers: dict[int, tuple[Launch, ...]]
+
+    def outer(self, taps: int) -> tuple[Launch, ...]:
+        """Tiles of the outer product; inputs, places and distances count ``taps`` weights each."""
+        if taps not in self.outers:
+            self.outers[taps] = tuple(
+                Launch(launch.height, 1, _cut_columns(launch.height, launch.tiles, taps))
+                for launch in self.product
+            )
+        return self.outers[taps]
 
     @classmethod
     def of(cls, pattern: Pattern, device: torch.device) -> Tiles:
@@ -118,16 +127,13 @@ class Tiles:
         def moved(values: np.ndarray, dtype: Any) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(values, dtype=dtype)).to(device)
 
-        def launches(cut: list[tuple[int, np.ndarray]], *others: np.ndarray) -> tuple[Launch, ...]:
-            return tuple(
-                Launch(height, _align(tiles[:, 3:], *others), moved(tiles, np.int64))
-                for height, tiles in cut
-            )
-
         return cls(
             shape=pattern.shape,
             weights=pattern.weights,
-            product=launches(forward),
+            product=tuple(
+                Launch(height, _align(tiles[:, 3:]), moved(tiles, np.int64))
+                for height, tiles in forward
+            ),
             columns=moved(merged.columns(), np.int32),
             transposed=tuple(
                 Launch(height, _align(tiles[:, 1], tiles[:, 4], places), moved(tiles, np.int64))
@@ -135,7 +141,7 @@ class Tiles:
             ),
             rows=moved(rows, np.int32),
             places=moved(places, index),
-            outer=launches([(height, _cut_columns(height, tiles)) for height, tiles in forward]),
+            outers={},
         )
 
 
@@ -228,13 +234,15 @@ def _columns(height: int) -> int:
     return 128 if height == 128 else 64
 
 
-def _cut_columns(height: int, tiles: np.ndarray) -> np.ndarray:
-    """Tiles cut along their inputs too."""
+def _cut_columns(height: int, tiles: Tensor, taps: int) -> Tensor:
+    """Tiles cut along their inputs too, each of which has ``taps`` weights."""
     wide = _columns(height)
-    pieces = -(-tiles[:, 3] // wide)
-    cut = np.repeat(tiles, pieces, axis=0)
-    step = wide * (np.arange(len(cut)) - np.repeat(_ends(pieces), pieces))
-    cut[:, 3] = np.minimum(cut[:, 3] - step, wide)
+    tiles = tiles * tiles.new_tensor([1, 1, taps, taps, taps, taps])
+    pieces = (tiles[:, 3] + wide - 1) // wide
+    cut = tiles.repeat_interleave(pieces, 0)
+    before = (pieces.cumsum(0) - pieces).repeat_interleave(pieces)
+    step = wide * (torch.arange(len(cut), device=cut.device) - before)
+    cut[:, 3] = (cut[:, 3] - step).clamp(max=wide)
     cut[:, 2] += step
     cut[:, 4] += step
     return cut
@@ -274,6 +282,23 @@ def _fit(held: Tiles, rows: int, columns: int, weights: int, *tensors: Tensor) -
         )
 
 
+@dataclass(frozen=True)
+class Maps:
+    """Which pixels are read where, in a convolution; without one, each sample reads its own.
+
+    taps: weights of an entry.
+    window: width of the kernel, then stride, padding and dilation, as (height, width) each.
+    sizes: height and width of the maps that are read, then of those that a program goes along.
+    """
+
+    taps: int = 1
+    window: tuple[int, ...] | None = None
+    sizes: tuple[int, int, int, int] = (1, 1, 1, 1)
+
+
+PLAIN = Maps()
+
+
 # ---- launches --------------------------------------------------------------------------------
 
 
@@ -282,7 +307,7 @@ def _exact(dtype: torch.dtype) -> bool:
     return dtype == torch.float32 and torch.get_float32_matmul_precision() == "highest"
 
 
-def _settings(x: Tensor, height: int, wide: int) -> dict[str, Any]:
+def _settings(x: Tensor, height: int, wide: int, maps: Maps = PLAIN) -> dict[str, Any]:
     """What a tile's dot needs to know; its depth follows from the dtype alone."""
     exact = _exact(x.dtype)
     return {
@@ -290,6 +315,8 @@ def _settings(x: Tensor, height: int, wide: int) -> dict[str, Any]:
         "DEPTH": 32 if x.dtype == torch.float32 else 64,
         "PRECISION": "tf32" if x.dtype == torch.float32 and not exact else "ieee",
         "WIDEN": x.dtype == torch.bfloat16 and not x.is_cuda,
+        "TAPS": maps.taps,
+        "WINDOW": maps.window,
         "num_warps": 8 if height * wide > (2048 if exact else 8192) else 4,
         "num_stages": 3,
         "enable_fp_fusion": True,
@@ -302,37 +329,37 @@ def _on(tensor: Tensor) -> Any:
 
 def product(words: Tensor, weight: Tensor, x: Tensor, rows: int) -> Tensor:
     """y = W x: [rows, batch] from [columns, batch]."""
-    held = tiles(words)
-    _fit(held, rows, x.shape[0], weight.numel(), weight, x)
-    return _product(held.product, held, weight, x, rows, back=False)
+    return sums(words, weight, x, rows, x.shape[1], PLAIN, back=False)
 
 
 def transposed_product(words: Tensor, weight: Tensor, y: Tensor, columns: int) -> Tensor:
     """x = W^T y: [columns, batch] from [rows, batch]."""
-    held = tiles(words)
-    _fit(held, y.shape[0], columns, weight.numel(), weight, y)
-    return _product(held.transposed, held, weight, y, columns, back=True)
+    return sums(words, weight, y, columns, y.shape[1], PLAIN, back=True)
 
 
-def _product(
-    launches: tuple[Launch, ...],
-    held: Tiles,
-    weight: Tensor,
-    x: Tensor,
-    outputs: int,
-    *,
-    back: bool,
+def outer(words: Tensor, y: Tensor, x: Tensor, weights: int) -> Tensor:
+    """Entries of y x^T where weights exist: [weights]."""
+    if y.shape[1] != x.shape[1]:
+        raise InvalidValue(f"`y` and `x` must share a batch; got {y.shape[1]} and {x.shape[1]}")
+    return slopes(words, y, x, weights, PLAIN)
+
+
+def sums(
+    words: Tensor, weight: Tensor, x: Tensor, outputs: int, batch: int, maps: Maps, *, back: bool
 ) -> Tensor:
+    """The product or its transpose: [outputs, batch] from [inputs, samples or pixels]."""
     kernels = _kernels()
+    held = tiles(words)
+    shape = (x.shape[0], outputs) if back else (outputs, x.shape[0])
+    _fit(held, *shape, weight.numel() // maps.taps, weight, x)
     weight, x = weight.contiguous(), x.contiguous()
-    batch = x.shape[1]
     y = x.new_empty(outputs, batch)
     if batch == 0:
         return y
     most = 64 if _exact(x.dtype) else 128
     wide = next(h for h in HEIGHTS if h >= batch or h == most)
     with _on(x):
-        for launch in launches:
+        for launch in held.transposed if back else held.product:
             count = len(launch.tiles)
             kernels.product[(count * -(-batch // wide),)](
                 launch.tiles,
@@ -343,35 +370,35 @@ def _product(
                 x,
                 y,
                 batch,
+                x.shape[1],
+                *maps.sizes,
                 BACK=back,
                 BATCH=wide,
                 ALIGN=launch.align,
-                **_settings(x, launch.height, wide),
+                **_settings(x, launch.height, wide, maps),
             )
     return y
 
 
-def outer(words: Tensor, y: Tensor, x: Tensor, weights: int) -> Tensor:
-    """Entries of y x^T where weights exist: [weights].
+def slopes(words: Tensor, y: Tensor, x: Tensor, weights: int, maps: Maps) -> Tensor:
+    """The outer product: [weights * taps] from [rows, batch] and [columns, samples or pixels].
 
     A long batch is cut into spans that are summed apart, then one after another.
     """
     kernels = _kernels()
     held = tiles(words)
     _fit(held, y.shape[0], x.shape[0], weights, y, x)
-    if y.shape[1] != x.shape[1]:
-        raise InvalidValue(f"`y` and `x` must share a batch; got {y.shape[1]} and {x.shape[1]}")
     y, x = y.contiguous(), x.contiguous()
-    batch = x.shape[1]
-    gradient = x.new_empty(weights)
-    if batch == 0 or weights == 0:
+    batch, size = y.shape[1], weights * maps.taps
+    gradient = x.new_empty(size)
+    if batch == 0 or size == 0:
         return gradient.zero_()
     # Spans are whole numbers of the deepest dot, so that a span ends where the batch does.
     span = max(SPAN, -(-batch // (SPANS * 64)) * 64)
     spans = -(-batch // span)
-    parts = gradient if spans == 1 else x.new_empty(spans, weights, dtype=torch.float32)
+    parts = gradient if spans == 1 else x.new_empty(spans, size, dtype=torch.float32)
     with _on(x):
-        for launch in held.outer:
+        for launch in held.outer(maps.taps):
             count = len(launch.tiles)
             if count == 0:  # receivers that read nothing
                 continue
@@ -384,11 +411,15 @@ def outer(words: Tensor, y: Tensor, x: Tensor, weights: int) -> Tensor:
                 x,
                 parts,
                 batch,
+                x.shape[1],
+                *maps.sizes,
                 span,
-                weights,
+                size,
                 COLUMNS=wide,
-                **_settings(x, launch.height, wide),
+                **_settings(x, launch.height, wide, maps),
             )
         if spans > 1:
-            kernels.add_up[(-(-weights // 1024),)](parts, gradient, spans, weights, WIDTH=1024)
+            kernels.add_up[(-(-size // 1024),)](
+                parts, gradient, spans, size, WIDTH=1024, enable_fp_fusion=True
+            )
     return gradient

@@ -16,6 +16,31 @@ FIELDS = tl.constexpr(6)
 
 
 @triton.jit
+def _moved(lane, tap, height, width, to_height, to_width, BACK: tl.constexpr, WINDOW: tl.constexpr):
+    """Where a tap of the window at a pixel reads: its place among the other map's, and whether any.
+
+    ``lane``: pixels of [images, to_height, to_width]; the maps that are read are [images, height,
+    width]. WINDOW: width of the kernel, then stride, padding and dilation, as (height, width) each.
+    """
+    image, row, column = (
+        lane // (to_height * to_width),
+        lane // to_width % to_height,
+        lane % to_width,
+    )
+    down, right = tap // WINDOW[0] * WINDOW[5], tap % WINDOW[0] * WINDOW[6]
+    if BACK:
+        row, column = row + WINDOW[3] - down, column + WINDOW[4] - right
+        inside = (row >= 0) & (column >= 0)
+        inside &= (row % WINDOW[1] == 0) & (column % WINDOW[2] == 0)
+        row, column = row // WINDOW[1], column // WINDOW[2]
+    else:
+        row, column = row * WINDOW[1] - WINDOW[3] + down, column * WINDOW[2] - WINDOW[4] + right
+        inside = (row >= 0) & (column >= 0)
+    inside &= (row < height) & (column < width)
+    return (image * height + row) * width + column, inside
+
+
+@triton.jit
 def product(
     tiles,
     count,
@@ -25,6 +50,11 @@ def product(
     x,
     y,
     batch,
+    reach,
+    height,
+    width,
+    to_height,
+    to_width,
     BACK: tl.constexpr,
     ROWS: tl.constexpr,
     BATCH: tl.constexpr,
@@ -32,23 +62,27 @@ def product(
     ALIGN: tl.constexpr,
     PRECISION: tl.constexpr,
     WIDEN: tl.constexpr,
+    TAPS: tl.constexpr,
+    WINDOW: tl.constexpr,
 ):
     """y[row, b] = sum over the inputs of weight x[input, b]; the transpose with BACK.
 
-    ``places``: where each input's weights begin, with BACK; else they follow one another.
+    ``places``: where each input's weights begin, with BACK; else they follow one another. In a
+    convolution b is a pixel, an input has TAPS weights, and each reads a pixel of its own.
     """
     program = tl.program_id(0)
     tile = tiles + program % count * FIELDS
     row, rows = tl.load(tile), tl.load(tile + 1)
     first, depth = tl.load(tile + 2), tl.load(tile + 3)
     origin, stride = tl.load(tile + 4), tl.load(tile + 5)
-    if ALIGN > 1:
+    if ALIGN > 1:  # said of what was loaded itself: said of a sum, it is lost with the sum
         origin = tl.multiple_of(origin, ALIGN)
         if BACK:
             rows = tl.multiple_of(rows, ALIGN)
         else:
             depth = tl.multiple_of(depth, ALIGN)
             stride = tl.multiple_of(stride, ALIGN)
+    depth, origin, stride = depth * TAPS, origin * TAPS, stride * TAPS
     i = tl.arange(0, ROWS)
     b = program // count * BATCH + tl.arange(0, BATCH)
     in_rows, in_batch = i < rows, b < batch
@@ -56,17 +90,28 @@ def product(
     for start in range(0, depth, DEPTH):
         k = start + tl.arange(0, DEPTH)
         in_depth = k < depth
-        source = tl.load(inputs + first + k, mask=in_depth, other=0).to(tl.int64)
-        values = tl.load(
-            x + source[None, :] * batch + b[:, None],
-            mask=in_batch[:, None] & in_depth[None, :],
-            other=0.0,
-        )  # [BATCH, DEPTH]
+        source = tl.load(inputs + first + k // TAPS, mask=in_depth, other=0).to(tl.int64)
+        inside = in_batch[:, None] & in_depth[None, :]
+        if WINDOW is None:
+            pixel = b[:, None]
+        else:
+            pixel, there = _moved(
+                b[:, None],
+                (k % TAPS)[None, :],
+                height,
+                width,
+                to_height,
+                to_width,
+                BACK,
+                WINDOW,
+            )
+            inside &= there
+        values = tl.load(x + source[None, :] * reach + pixel, mask=inside, other=0.0)
         if BACK:
-            place = tl.load(places + first + k, mask=in_depth, other=0).to(tl.int64)
+            place = tl.load(places + first + k // TAPS, mask=in_depth, other=0).to(tl.int64)
             if ALIGN > 1:
                 place = tl.multiple_of(place, ALIGN)
-            at = origin + place[:, None] + i[None, :]
+            at = origin + (place * TAPS + k % TAPS)[:, None] + i[None, :] * TAPS
         else:
             at = origin + k[:, None] + i[None, :] * stride
         weights = tl.load(weight + at, mask=in_depth[:, None] & in_rows[None, :], other=0.0)
@@ -89,6 +134,11 @@ def outer(
     x,
     parts,
     batch,
+    reach,
+    height,
+    width,
+    to_height,
+    to_width,
     span,
     size,
     COLUMNS: tl.constexpr,
@@ -96,8 +146,13 @@ def outer(
     DEPTH: tl.constexpr,
     PRECISION: tl.constexpr,
     WIDEN: tl.constexpr,
+    TAPS: tl.constexpr,
+    WINDOW: tl.constexpr,
 ):
-    """parts[s, weight] = sum over the samples of span s of y[row, b] x[input, b]."""
+    """parts[s, weight] = sum over the samples of span s of y[row, b] x[input, b].
+
+    The tiles of a convolution count TAPS inputs for each.
+    """
     program = tl.program_id(0)
     tile = tiles + program % count * FIELDS
     row, rows = tl.load(tile), tl.load(tile + 1)
@@ -106,8 +161,8 @@ def outer(
     part = (program // count).to(tl.int64)
     i, j = tl.arange(0, ROWS), tl.arange(0, COLUMNS)
     in_rows, in_columns = i < rows, j < columns
-    source = tl.load(inputs + first + j, mask=in_columns, other=0).to(tl.int64)
-    x += source[:, None] * batch
+    source = tl.load(inputs + (first + j) // TAPS, mask=in_columns, other=0).to(tl.int64)
+    x += source[:, None] * reach
     y += (row + i)[None, :] * batch
     begin = part * span
     end = tl.minimum(begin + span, batch)
@@ -115,7 +170,22 @@ def outer(
     for start in range(begin, end, DEPTH):
         b = start + tl.arange(0, DEPTH)
         in_batch = b < end
-        values = tl.load(x + b[None, :], mask=in_columns[:, None] & in_batch[None, :], other=0.0)
+        inside = in_columns[:, None] & in_batch[None, :]
+        if WINDOW is None:
+            pixel = b[None, :]
+        else:
+            pixel, there = _moved(
+                b[None, :],
+                ((first + j) % TAPS)[:, None],
+                height,
+                width,
+                to_height,
+                to_width,
+                False,
+                WINDOW,
+            )
+            inside &= there
+        values = tl.load(x + pixel, mask=inside, other=0.0)
         slopes = tl.load(y + b[:, None], mask=in_batch[:, None] & in_rows[None, :], other=0.0)
         if WIDEN:
             values, slopes = values.to(tl.float32), slopes.to(tl.float32)
