@@ -3,10 +3,11 @@
 Nothing here has run on a GPU yet: the kernels are checked in Triton's interpreter and compiled for
 sm_80 and sm_90. Triton is imported when first used; without it nothing here serves.
 
-Sums are float32 and deterministic. Which tiles there are, and how deep a sum goes at once, follow
-from a receiver's own rows and inputs, the batch and the dtype, never from what else is in the
-pattern; float32 multiplies in float32, or in TF32 where `torch.set_float32_matmul_precision` allows
-it for torch's own products.
+Sums are float32 and without atomics. Every element is summed by one program, over its own inputs in
+the pattern's order, as many at a time as the dtype says; a long batch of the outer product is cut
+into spans by its length alone. The company that a receiver keeps decides at most how tall its tile
+is and how wide the loads are, which no sum's order depends on. float32 multiplies in float32, or in
+TF32 where `torch.set_float32_matmul_precision` allows it for torch's own products.
 """
 
 from __future__ import annotations
