@@ -5,9 +5,9 @@
     outer(y, x, plan, weights)                     the entries of y x^T that W has
 
 The plan is the tensor `plan(pattern).words`, so that compiled graphs hold tensors alone. Each
-operator has a body for the CPU, one in plain torch for other devices and dtypes, one that knows
-shapes only, and a gradient made of the other two. Under autocast they run in float32, as torch's
-own sums do.
+operator has a body for the CPU, one in Triton for GPUs, one in plain torch for other devices and
+dtypes, one that knows shapes only, and a gradient made of the other two. Under autocast they run in
+float32, as torch's own sums do.
 
 `wireloom.compute.product` and `outer` are what to call; these here are for tracing.
 """
@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from wireloom.base import InvalidValue
-from wireloom.compute import cpu, reference
+from wireloom.compute import cpu, gpu, reference
 from wireloom.compute.pattern import Pattern
 from wireloom.compute.plan import pattern_of, sound
 
@@ -62,7 +62,7 @@ def _refuse_unless_sound(plan: Tensor) -> None:
 
 
 def _product_on_cpu(weight: Tensor, x: Tensor, plan: Tensor, rows: int) -> Tensor:
-    if not cpu.serves(weight, x):
+    if gpu.interpreted or not cpu.serves(weight, x):
         return _product_anywhere(weight, x, plan, rows)
     _fit(weight, x, False)
     _refuse_unless_sound(plan)
@@ -70,7 +70,7 @@ def _product_on_cpu(weight: Tensor, x: Tensor, plan: Tensor, rows: int) -> Tenso
 
 
 def _transposed_on_cpu(weight: Tensor, y: Tensor, plan: Tensor, columns: int) -> Tensor:
-    if not cpu.serves(weight, y):
+    if gpu.interpreted or not cpu.serves(weight, y):
         return _transposed_anywhere(weight, y, plan, columns)
     _fit(weight, y, False)
     _refuse_unless_sound(plan)
@@ -78,7 +78,7 @@ def _transposed_on_cpu(weight: Tensor, y: Tensor, plan: Tensor, columns: int) ->
 
 
 def _outer_on_cpu(y: Tensor, x: Tensor, plan: Tensor, weights: int) -> Tensor:
-    if not cpu.serves(y, x):
+    if gpu.interpreted or not cpu.serves(y, x):
         return _outer_anywhere(y, x, plan, weights)
     _fit(y, x, True)
     _refuse_unless_sound(plan)
@@ -99,16 +99,22 @@ def _pattern(plan: Tensor, rows: int, columns: int, weights: int) -> Pattern:
 
 def _product_anywhere(weight: Tensor, x: Tensor, plan: Tensor, rows: int) -> Tensor:
     _fit(weight, x, False)
+    if gpu.serves(weight, x):
+        return gpu.product(plan, weight, x, rows)
     return reference.product(_pattern(plan, rows, len(x), len(weight)), weight, x)
 
 
 def _transposed_anywhere(weight: Tensor, y: Tensor, plan: Tensor, columns: int) -> Tensor:
     _fit(weight, y, False)
+    if gpu.serves(weight, y):
+        return gpu.transposed_product(plan, weight, y, columns)
     return reference.transposed_product(_pattern(plan, len(y), columns, len(weight)), weight, y)
 
 
 def _outer_anywhere(y: Tensor, x: Tensor, plan: Tensor, weights: int) -> Tensor:
     _fit(y, x, True)
+    if gpu.serves(y, x):
+        return gpu.outer(plan, y, x, weights)
     return reference.outer(_pattern(plan, len(y), len(x), weights), y, x)
 
 
