@@ -181,7 +181,7 @@ def outer(
                 width,
                 to_height,
                 to_width,
-                False,
+                False,  # pyright: ignore[reportArgumentType]
                 WINDOW,
             )
             inside &= there
