@@ -238,7 +238,13 @@ class Plan:
 _plans: WeakValueDictionary[Any, Plan] = WeakValueDictionary()
 
 
-@torch.compiler.assume_constant_result
+def _constant(function: Any) -> Any:
+    """What `torch.compiler.assume_constant_result` does, without loading the whole compiler."""
+    function._dynamo_marked_constant = True
+    return function
+
+
+@_constant
 def plan(pattern: Pattern) -> Plan:
     """The plan of a pattern, shared by equal ones, kept as long as one of them lives."""
     found = pattern.__dict__.get("_plan")
@@ -251,7 +257,7 @@ def plan(pattern: Pattern) -> Plan:
     return found
 
 
-@torch.compiler.assume_constant_result
+@_constant
 def words_on(pattern: Pattern, device: torch.device) -> Tensor:
     """The words of a pattern's plan on a device that is not the CPU."""
     there = plan(pattern).elsewhere
