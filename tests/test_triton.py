@@ -19,6 +19,7 @@ from test_compute import EMPTY, RAGGED, drawn, patterns
 from wireloom.base import InvalidValue
 from wireloom.compute import (
     Pattern,
+    convolution_cpu,
     convolution_gpu,
     convolution_reference,
     cpu,
@@ -28,6 +29,7 @@ from wireloom.compute import (
     product,
     reference,
 )
+from wireloom.compute.convolution import convolution
 from wireloom.compute.plan import pattern_of, plan, words_on
 from wireloom.compute.window import Window
 from wireloom.nn import WiredLinear
@@ -215,6 +217,21 @@ def test_convolutions_agree_with_float64(window, dtype):
             rounding = torch.finfo(dtype).eps if dtype != torch.float32 else 0.0
             error = (got.double() - want).abs()
             assert bool((error <= rounding * want.abs() + 4e-6 * scale + 1e-7).all())
+
+
+@numpy_warns
+def test_the_convolution_operator_runs_on_these_kernels(monkeypatch):
+    weight, x, dy = maps_for(RAGGED, WINDOWS[0], 2, torch.float32)
+    want = by_reference(RAGGED, WINDOWS[0], weight.double(), x.double(), dy.double())
+    for name in ("convolution", "transposed", "outer"):
+        monkeypatch.setattr(convolution_cpu, name, None)
+        monkeypatch.setattr(convolution_reference, name, None)
+    weight.requires_grad_()
+    x.requires_grad_()
+    y = convolution(RAGGED, WINDOWS[0], weight, x)
+    y.backward(dy)
+    for got, expected in zip((y, x.grad, weight.grad), want, strict=True):
+        torch.testing.assert_close(got.double(), expected, rtol=1e-4, atol=1e-5)
 
 
 @numpy_warns

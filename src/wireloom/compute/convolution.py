@@ -14,11 +14,13 @@ from torch.autograd import Function
 
 from wireloom.base import InvalidValue
 from wireloom.compute import convolution_cpu as cpu
+from wireloom.compute import convolution_gpu as on_gpu
 from wireloom.compute import convolution_reference as reference
+from wireloom.compute import gpu
 from wireloom.compute.cpu import serves
 from wireloom.compute.ops import outer, product
 from wireloom.compute.pattern import Pattern
-from wireloom.compute.plan import plan
+from wireloom.compute.plan import plan, words_on
 from wireloom.compute.window import Window
 
 
@@ -27,6 +29,9 @@ class _Convolution(Function):
     def forward(ctx: Any, weight: Tensor, x: Tensor, pattern: Pattern, window: Window) -> Tensor:
         ctx.save_for_backward(weight, x)
         ctx.pattern, ctx.window = pattern, window
+        if gpu.serves(weight, x):
+            words = words_on(pattern, x.device)
+            return on_gpu.convolution(words, window, weight, x, pattern.shape[0])
         if serves(weight, x):
             return cpu.convolution(plan(pattern), window, weight, x)
         return reference.convolution(pattern, window, weight, x)
@@ -52,6 +57,9 @@ class _Transposed(Function):
     ) -> Tensor:
         ctx.save_for_backward(weight, y)
         ctx.pattern, ctx.window = pattern, window
+        if gpu.serves(weight, y):
+            words = words_on(pattern, y.device)
+            return on_gpu.transposed(words, window, weight, y, size, pattern.shape[1])
         if serves(weight, y):
             return cpu.transposed(plan(pattern), window, weight, y, size)
         return reference.transposed(pattern, window, weight, y, size)
@@ -69,6 +77,9 @@ class _Outer(Function):
     def forward(ctx: Any, y: Tensor, x: Tensor, pattern: Pattern, window: Window) -> Tensor:
         ctx.save_for_backward(y, x)
         ctx.pattern, ctx.window = pattern, window
+        if gpu.serves(y, x):
+            words = words_on(pattern, x.device)
+            return on_gpu.outer(words, window, y, x, pattern.weights)
         if serves(y, x):
             return cpu.outer(plan(pattern), window, y, x)
         return reference.outer(pattern, window, y, x)
