@@ -529,6 +529,25 @@ def test_consistent_region_refuses():
         consistent_region([at_place(0.4, 2.0), 3])
 
 
+def test_one_number_for_per_cell():
+    table = planted()
+    assert few_wirings(table, per_cell=2) == few_wirings(table, per_cell=(2,))
+
+
+def test_curves_are_called_by_their_name():
+    with pytest.raises(InvalidValue, match=r"^`curves` lacks the columns"):
+        few_epochs({"epoch": [1, 2]})
+
+
+def test_limit_of_seed_noise_and_number_of_spots_in_words():
+    table = planted()
+    found = correlate({"a": table, "b": table})
+    assert found.disattenuated[0][1] > 1
+    assert "freed of seed noise, at the limit of what seed noise allows" in found.verdict()[-1]
+    spots = [at_place(0.4, 2.0)] * 2
+    assert consistent_region(spots).verdict()[0].startswith("Both sweet spots have")
+
+
 @pytest.mark.parametrize("module", ["agreement", "curves", "enough"])
 def test_examples_run(module):
     failed, tried = doctest.testmod(importlib.import_module(f"wireloom.analysis.{module}"))

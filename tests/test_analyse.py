@@ -31,6 +31,7 @@ from wireloom.analysis.table import read
 from wireloom.base import InvalidValue
 from wireloom.cli import main
 from wireloom.page import render
+from wireloom.page.axes import Axis
 from wireloom.wiring import measure, sample_plane, ws_flex
 
 MLP, R34, SEP = "mlp_cifar10", "resnet34_imagenet", "resnet34_sep_imagenet"
@@ -315,7 +316,7 @@ def test_what_a_table_cannot_give_is_said_in_its_place():
     for part in absent:
         assert getattr(one, part).why[:60] in text.replace("\n    ", " ")
     assert one.by_wiring.reliability is None
-    assert "Reliability is unknown" in text
+    assert "cannot tell signal from noise: one seed" in text
 
 
 def test_a_grid_that_holds_no_wiring_leaves_the_rest():
@@ -381,6 +382,16 @@ def test_two_tables_are_compared():
     assert single["agreement"] is single["consistent"] is None
     apart = analyse({"a": first, "b": first.assign(L=first["L"] + 0.0)[:9]}, resamples=0)
     assert isinstance(apart.agreement, Absent) or apart.agreement.cells >= 3
+
+
+def test_huge_and_tiny_errors_and_their_axes():
+    table = made_table()
+    for scale in (1e-12, 1e140):
+        found = analyse(table.assign(error=table["error"] * scale), resamples=20)
+        assert found.text()
+        assert render(found.document())
+    ticks = [text for _, text in Axis("error", 1e6, 3e6).ticks()]
+    assert ticks == ["1e6", "1.5e6", "2e6", "2.5e6", "3e6"]
 
 
 def test_json_has_stable_keys():

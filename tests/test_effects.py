@@ -23,7 +23,7 @@ def published(shared_data):
     def load(name, density=True):
         table = pd.read_parquet(shared_data / f"results_{name}.parquet")
         exact = (2 * np.round(table["k"] * table["n"] / 2) + table["n"]) / table["n"] ** 2
-        return table.assign(density=exact if density else table["k"])
+        return table.assign(density=exact if density else table["k"] / table["n"])
 
     return load
 
@@ -254,6 +254,12 @@ def test_what_is_refused():
     with pytest.raises(InvalidValue, match=r"`seed`.*got 'x'"):
         partial_effects(made_table(), seed="x")
     assert partial_effects(made_table(wirings=16)).wirings == 16
+
+
+def test_one_seed_is_said():
+    said = " ".join(partial_effects(made_table(), resamples=0).verdict())
+    assert "seed noise is unknown, because there is one seed" in said
+    assert "share seeds" not in said
 
 
 def test_examples_run():

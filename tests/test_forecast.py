@@ -376,8 +376,9 @@ def test_what_is_refused(sample):
     assert predict(table.iloc[:10], NEW).trained_on == 10
     apart = Wiring.from_edges(4, [(0, 1), (2, 3)])
     for wirings, message in (
-        ([], "`wirings` must be one Wiring or more; got none"),
+        ([], "`wirings` of predict must be one wiring or more; got none"),
         ([NEW, "ring"], "`wirings`.*got str"),
+        (None, "`wirings` of predict must be wirings; got NoneType"),
         ([Wiring.from_edges(1, [])], "two nodes or more"),
         ([NEW, apart], "connected"),
     ):
@@ -386,8 +387,14 @@ def test_what_is_refused(sample):
     for interval in (0.0, 1.0, 1, float("nan"), "wide"):
         with pytest.raises(InvalidValue, match="`interval` must be"):
             predict(table, NEW, interval=interval)
-    with pytest.raises(InvalidValue, match=r"column `L` of `table` must be above 0; got 0"):
+    with pytest.raises(InvalidValue, match=r"column `L` of `table` must be 1 or more; got 0"):
         predict(table.assign(L=0.0), NEW)
+
+
+def test_wirings_of_a_mapping():
+    sample = sample_plane(nodes=16, count=20, seed=0)
+    table = table_of(sample, [30 + w.path_length for w in sample])
+    assert predict(table, {"a": NEW, "b": sample[0]}) == predict(table, [NEW, sample[0]])
 
 
 def test_examples_run():

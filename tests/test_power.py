@@ -289,6 +289,12 @@ def test_what_is_refused():
             power(table, **arguments)
 
 
+def test_repeated_rows_are_no_more_runs():
+    table = made_table()
+    assert power(pd.concat([table, table.iloc[:9]])) == power(table)
+    assert "reliability by variances" in " ".join(power(table).verdict())
+
+
 def test_examples_run():
     failed, tried = doctest.testmod(importlib.import_module("wireloom.analysis.planning"))
     assert tried

@@ -66,7 +66,8 @@ def says_noise_only(verdict):
     """True if the words call the map noise first and then name no region, trend or slice."""
     first, *rest = verdict
     claims = ("region", "best", "do better", "lowest near", "rectangle", "clustering C")
-    return first.startswith("Treat this map as noise") and not any(
+    heads = "Treat this map as noise", "This table cannot tell signal from noise"
+    return first.startswith(heads) and not any(
         claim in sentence for sentence in rest for claim in claims
     )
 
@@ -199,16 +200,6 @@ def test_missing_run_is_no_obstacle(published):
     assert spot.left_out == 0
 
 
-def test_twenty_thousand_rows_are_quick(published):
-    def seconds(by):
-        start = time.perf_counter()
-        sweet_spot(published[0][MLP], by=by, resamples=200, correction="holm")
-        return time.perf_counter() - start
-
-    assert min(seconds("bin") for _ in range(3)) < 1
-    assert min(seconds("wiring") for _ in range(3)) < 2
-
-
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_published_wirings_from_their_settings(published, architecture):
     """Without C, L and ids the wirings are drawn again: the same map, bin for bin."""
@@ -225,8 +216,7 @@ def test_published_wirings_from_their_settings(published, architecture):
     assert unnamed.best_wiring.mean == spot.best_wiring.mean
     assert sum(b.kept for b in unnamed.bins) == sum(b.p_value >= 0.05 for b in spot.bins)
     row = table[table["graph_id"] == spot.best_wiring.wiring].iloc[0]
-    name = f"n{row.n} k{row.k!r} p{row.p!r} s{row.graph_seed}"
-    assert unnamed.best_wiring.wiring == name.replace("np.float64(", "").replace(")", "")
+    assert unnamed.best_wiring.wiring == f"n{row.n} k{row.k:.4g} p{row.p:.4g} s{row.graph_seed}"
 
 
 @pytest.mark.parametrize(
@@ -286,7 +276,7 @@ def test_any_table(table, by, random):
     for wiring, rows in spot.left_out_of:
         assert rows == table.loc[table["wiring"] == wiring, "error"].isna().sum()
     assert any(b.kept for b in spot.bins)
-    assert spot.best_wiring.mean <= spot.best.mean + 1e-9
+    assert spot.best_wiring.mean <= spot.best.mean + 1e-6
     assert all(isinstance(s, str) and s.endswith(".") for s in spot.verdict())
 
     order = list(range(len(table)))
@@ -475,7 +465,7 @@ def test_correction_in_words():
     assert "more proof" in aside
     said = " ".join(sweet_spot(table, by="wiring", correction="fdr").verdict())
     assert "corrected for 59 tests by Benjamini and Hochberg" in said
-    assert f"Without the correction {sum(b.kept for b in plain.bins)} wirings are kept" in said
+    assert f"Without the correction {sum(b.kept for b in plain.bins)} of 60 wirings are" in said
     assert "not because more are known to be good" in said
 
 
@@ -509,7 +499,8 @@ def test_one_seed():
     assert spot.honest_gain is None
     assert spot.gain is not None
     assert spot.is_noise
-    assert "one seed only" in spot.verdict()[1]
+    assert "cannot tell signal from noise: one seed" in spot.verdict()[0]
+    assert "share seeds" not in spot.verdict()[0]
     assert says_noise_only(spot.verdict())
 
 
@@ -532,7 +523,7 @@ def test_constant_errors(by):
     assert spot.reliability is None
     assert spot.correlation.clustering is None
     assert spot.slices[0].fit is None
-    assert "errors do not differ" in spot.verdict()[1]
+    assert "errors do not differ" in spot.verdict()[0]
     assert says_noise_only(spot.verdict())
     assert any("no gain" in s for s in spot.verdict())
 
@@ -542,7 +533,7 @@ def test_seeds_that_are_never_shared():
     table["seed"] = np.arange(len(table))
     spot = sweet_spot(table)
     assert spot.reliability is None
-    assert "share seeds" in spot.verdict()[1]
+    assert "share seeds" in spot.verdict()[0]
     assert says_noise_only(spot.verdict())
 
 
@@ -899,3 +890,57 @@ def test_examples_run(module):
     failed, tried = doctest.testmod(found, extraglobs=names)
     assert tried
     assert not failed
+
+
+def test_rows_of_one_wiring_and_seed_are_one_run():
+    table = random_table(between=1.0)
+    again = pd.concat([table, table.iloc[:6], table.iloc[-1:]], ignore_index=True)
+    once, twice = sweet_spot(table, by="wiring"), sweet_spot(again, by="wiring")
+    assert twice == dataclasses.replace(once, merged=7)
+    assert "7 rows repeat a wiring and seed" in " ".join(twice.verdict())
+    again.loc[len(table) : len(table) + 5, "error"] += 2.0
+    moved = {b.wiring: b.mean for b in sweet_spot(again, by="wiring").bins}
+    before = {b.wiring: b.mean for b in once.bins}
+    assert [moved[i] - before[i] for i in range(3)] == pytest.approx([1.0, 1.0, 0.0])
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e140])
+def test_units_do_not_matter(scale):
+    table = random_table(between=1.0)
+    spot, scaled = (sweet_spot(t) for t in (table, table.assign(error=table["error"] * scale)))
+    assert [b.kept for b in scaled.bins] == [b.kept for b in spot.bins]
+    assert scaled.reliability == pytest.approx(spot.reliability)
+    assert scaled.correlation.clustering == pytest.approx(spot.correlation.clustering)
+    assert scaled.gain == pytest.approx(spot.gain * scale)
+    assert scaled.slices[0].fit.r2 == pytest.approx(spot.slices[0].fit.r2)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("C", 1.2, r"`C` of `table` must be in \[0, 1\]; got 1.2 for wiring 0"),
+        ("L", 0.9, r"`L` of `table` must be 1 or more; got 0.9 for wiring 0"),
+        ("density", 1.5, "above 0 and at most 1; got 1.5 for wiring 0"),
+        ("density", 0.2, "same on all rows of a wiring; wiring 0 has 0.1 and 0.2"),
+        ("error", 1e200, "at most 1e.150 in size.*got 1e.200"),
+        ("is_complete_graph_baseline", "perhaps", "true, false, 1, 0 or nothing; got 'perhaps'"),
+    ],
+)
+def test_values_out_of_range(column, value, message):
+    table = random_table(baseline=False).assign(density=0.1, is_complete_graph_baseline="False")
+    table.loc[0, column] = value
+    with pytest.raises(InvalidValue, match=message):
+        sweet_spot(table)
+
+
+@pytest.mark.parametrize("errors", [True, pd.Timestamp("2020-01-01")])
+def test_errors_that_are_no_numbers(errors):
+    with pytest.raises(InvalidValue, match="column `error` of `table` must hold numbers"):
+        sweet_spot(random_table().assign(error=errors))
+
+
+def test_measures_by_their_long_names_and_flags_in_any_case():
+    table = random_table()
+    named = table.rename(columns={"C": "clustering", "L": "path_length"})
+    named["is_complete_graph_baseline"] = np.where(table["wiring"] < 0, "TRUE", "")
+    assert sweet_spot(named) == sweet_spot(table)

@@ -69,7 +69,9 @@ class Agreement:
                 said.append(f"{self.names[i]} and {self.names[j]}: no correlation to speak of.")
                 continue
             more = f"; {plain:.2f} without the complete graph" if self.baseline else ""
-            more += "" if true is None else f"; {true:.2f} if seeds made no noise"
+            if true is not None:
+                limit = f"{true:.2f}" if abs(true) < 1 else "at the limit of what seed noise allows"
+                more += f"; {'that ' if self.baseline else ''}freed of seed noise, {limit}"
             said.append(f"{self.names[i]} and {self.names[j]} correlate at {r:.2f}{more}.")
         return said
 
@@ -170,9 +172,13 @@ class ConsistentRegion:
             said = ["No region is common to all sweet spots.", *self.apart]
         else:
             (c_lo, c_hi), (l_lo, l_hi) = self.clustering, self.path_length
+            count = len(self.names)
+            who = f"All {count} sweet spots have" if count > 2 else "Both sweet spots have"
+            who = "The sweet spot has" if count == 1 else who
+            common = "" if count == 1 else " in common"
             said = [
-                f"All {len(self.names)} sweet spots have clustering C {c_lo:.2f}-{c_hi:.2f} and "
-                f"path length L {l_lo:.2f}-{l_hi:.2f} in common."
+                f"{who} clustering C {c_lo:.2f}-{c_hi:.2f} and "
+                f"path length L {l_lo:.2f}-{l_hi:.2f}{common}."
             ]
         if self.noise:
             said.append(

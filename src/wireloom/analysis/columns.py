@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 BASELINE = "is_complete_graph_baseline"
 NAMES = {
-    "C": ("C",),
-    "L": ("L",),
+    "C": ("C", "clustering"),
+    "L": ("L", "path_length"),
     "error": ("error", "top1_err", "test_error"),
     "seed": ("seed", "train_seed"),
     "wiring": ("wiring", "graph_id"),
@@ -27,6 +28,8 @@ NAMES = {
 }
 _SETTING = {"n": ("n", "nodes"), "k": ("k",), "p": ("p",), "graph_seed": ("graph_seed",)}
 _MADE_FROM_SETTING = ("C", "L", "wiring")
+_LARGEST = 1e150  # the sum of 10^7 squares still has a number
+_FLAGS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False, "": False}
 
 
 def to_frame(table: Table) -> pd.DataFrame:
@@ -71,7 +74,9 @@ def find(columns: Sequence[Hashable], needed: Sequence[str]) -> dict[str, str]:
                 f" (n or nodes, k, p and graph_seed would do for {', '.join(makeable)}, but "
                 f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} lacking too)"
             )
-        names = ", ".join(" or ".join(NAMES[wanted]) for wanted in missing)
+        names = ", ".join(
+            wanted if wanted in "CL" else " or ".join(NAMES[wanted]) for wanted in missing
+        )
         has = ", ".join(map(str, columns)) or "none"
         raise InvalidValue(f"`table` lacks the columns {names}{hint}; it has {has}")
     twice = [name for name in found.values() if name and list(columns).count(name) > 1]
@@ -80,15 +85,56 @@ def find(columns: Sequence[Hashable], needed: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def place_columns(frame: pd.DataFrame) -> tuple[str, str]:
+    """The table's own names for C and L, "" for one that it lacks."""
+    return _first(frame.columns, NAMES["C"]), _first(frame.columns, NAMES["L"])
+
+
 def numbers(frame: pd.DataFrame, name: str) -> np.ndarray:
     """A column as float64 [rows], NaN where there is nothing."""
     import pandas as pd
 
+    rule = f"column `{name}` of `table` must hold numbers"
     try:
+        kind = pd.api.types.infer_dtype(frame[name], skipna=True)
+        if kind.startswith("mixed") and any(isinstance(v, bool) for v in frame[name]):
+            kind = "boolean"
         values = pd.Series(pd.to_numeric(frame[name]))
+        if kind.startswith(("bool", "date", "time", "period", "complex")):
+            raise InvalidValue(f"{rule}; got {kind} values")
         return values.to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError) as error:
-        raise InvalidValue(f"column `{name}` of `table` must hold numbers; {error}") from error
+    except (TypeError, OverflowError, ValueError) as error:
+        if isinstance(error, InvalidValue):
+            raise
+        raise InvalidValue(f"{rule}; {error}") from error
+
+
+def errors(frame: pd.DataFrame, name: str) -> np.ndarray:
+    """The column of errors as float64 [rows], NaN where there is nothing; refused above 1e150."""
+    values = numbers(frame, name)
+    large = np.flatnonzero(np.isfinite(values) & (np.abs(values) > _LARGEST))
+    if len(large):
+        raise InvalidValue(
+            f"column `{name}` of `table` must be at most {_LARGEST:g} in size, for its square to "
+            f"have a number; got {values[large[0]]:g}"
+        )
+    return values
+
+
+def flags(frame: pd.DataFrame, name: str) -> np.ndarray:
+    """A column of yes and no as bool [rows], False where there is nothing."""
+    import pandas as pd
+
+    codes, values = pd.factorize(frame[name])
+    means = []
+    for value in values.tolist():
+        word = str(value).strip().lower()
+        if word not in _FLAGS:
+            raise InvalidValue(
+                f"column `{name}` of `table` must hold true, false, 1, 0 or nothing; got {value!r}"
+            )
+        means.append(_FLAGS[word])
+    return np.array([*means, False])[codes]
 
 
 def codes(frame: pd.DataFrame, name: str) -> tuple[np.ndarray, list[Hashable]]:
@@ -178,12 +224,15 @@ class Settings:
         )
 
     def ids(self) -> list[Hashable]:
-        """A short name of each setting, such as ``n64 k9.5 p0.15 s3``."""
+        """A short name of each setting, such as ``n64 k9.5 p0.15 s3``.
+
+        Of k and p four significant digits, or all where two settings would have one name.
+        """
+        short = [_name(setting, ".4g") for setting in self.distinct]
+        count = Counter(short)
         return [
-            f"n{setting[0]} complete"
-            if len(setting) == 1
-            else "n{} k{} p{} s{}".format(*(repr(v).removesuffix(".0") for v in setting))
-            for setting in self.distinct
+            name if count[name] == 1 else _name(setting, "")
+            for name, setting in zip(short, self.distinct, strict=True)
         ]
 
     def measured(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -223,6 +272,14 @@ class Settings:
 
 def _first(columns: Container[Any], names: Sequence[str]) -> str:
     return next((name for name in names if name in columns), "")
+
+
+def _name(setting: tuple[int, float, float, int] | tuple[int], digits: str) -> str:
+    if len(setting) == 1:
+        return f"n{setting[0]} complete"
+    n, k, p, seed = setting
+    k, p = (format(v, digits).removesuffix(".0") for v in (k, p))
+    return f"n{n} k{k} p{p} s{seed}"
 
 
 def _whole(name: str, value: Any) -> int:

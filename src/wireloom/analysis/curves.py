@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wireloom.analysis.columns import BASELINE, Settings, codes, find, numbers, to_frame
+from wireloom.analysis.columns import (
+    BASELINE,
+    Settings,
+    codes,
+    errors,
+    find,
+    numbers,
+    place_columns,
+    to_frame,
+)
 from wireloom.analysis.statistics import pearson, splits
 from wireloom.analysis.table import is_dense, wirings_of
 from wireloom.base import InvalidValue
@@ -80,7 +89,10 @@ class FewEpochs:
         if self.reached is not None and self.reached < self.enough:
             said.append(f"They first do so at epoch {self.reached:g}, but fall below it again.")
         if self.ceiling is None:
-            said.append("With one seed it is unknown how much of this is the runs' own luck.")
+            said.append(
+                "Without two seeds that wirings share it is unknown how much of this is the runs' "
+                "own luck."
+            )
         elif self.honest_enough is not None:
             said.append(
                 f"Judged by other seeds, an epoch gives {self.threshold:.0%} of what the last one "
@@ -131,7 +143,10 @@ def few_epochs(
         raise InvalidValue(f"`threshold` must be a number between 0 and 1; got {threshold!r}")
     if not isinstance(first, (int, float)) or np.isnan(first):
         raise InvalidValue(f"`first` must be a number; got {first!r}")
-    epochs, wiring, seed, error, left_out = _cube(curves, first, baseline)
+    try:
+        epochs, wiring, seed, error, left_out = _cube(curves, first, baseline)
+    except InvalidValue as wrong:
+        raise InvalidValue(str(wrong).replace("`table`", "`curves`")) from wrong
     wirings = int(wiring.max()) + 1
     have = np.isfinite(error)
     filled = np.where(have, error, 0.0)
@@ -188,7 +203,7 @@ def _cube(
     settings = None if found["wiring"] else Settings.of(frame)
     wiring, _ = wirings_of(frame, found, settings)
     seed, _ = codes(frame, found["seed"])
-    epoch, error = numbers(frame, found["epoch"]), numbers(frame, found["error"])
+    epoch, error = numbers(frame, found["epoch"]), errors(frame, found["error"])
     use = (wiring >= 0) & (seed >= 0) & np.isfinite(epoch) & (epoch >= first)
     if not baseline:
         use &= ~_dense(frame)
@@ -217,7 +232,7 @@ def _cube(
 
 
 def _dense(frame: pd.DataFrame) -> np.ndarray:
-    places = [numbers(frame, name) for name in ("C", "L") if name in frame.columns]
+    places = [numbers(frame, name) for name in place_columns(frame) if name]
     if len(places) == 2:
         return is_dense(frame, places[0], places[1])
     if BASELINE not in frame.columns:

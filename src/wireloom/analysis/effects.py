@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from wireloom.analysis.statistics import Moments, split_half_reliability
+from wireloom.analysis.statistics import Moments, constant, split_half_reliability
 from wireloom.analysis.table import read
 from wireloom.base import InvalidValue, is_whole, uniform
 
@@ -30,14 +30,14 @@ _HELD_WITHOUT_DENSITY = {_C: [0, 2, 7], _L: [0, 1, 4]}
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its 90 % interval, from wirings drawn again."""
+    """A number with its 90% interval, from wirings drawn again."""
 
     value: float
     """The estimate itself."""
     low: float | None
-    """5 % point; None without draws."""
+    """5% point; None without draws."""
     high: float | None
-    """95 % point; None without draws."""
+    """95% point; None without draws."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,8 @@ class Effects:
     """Wirings left out because their density is unknown while others' is known."""
     resamples: int
     """Bootstrap draws behind each interval."""
+    seeds: int
+    """Number of training seeds."""
 
     @property
     def apart(self) -> bool:
@@ -149,8 +151,8 @@ def partial_effects(
         seed: of the bootstrap.
 
     Returns:
-        The result; it does not depend on the order of the rows. Intervals made for 90 % held the
-        truth in 80 % to 92 % of made-up tables of 24 to 80 wirings: least for one measure's share.
+        The result; it does not depend on the order of the rows. Intervals made for 90% held the
+        truth in 80% to 92% of made-up tables of 24 to 80 wirings: least for one measure's share.
 
     Raises:
         InvalidValue: for a table that `sweet_spot` refuses, or with fewer wirings than twice the
@@ -180,9 +182,9 @@ def partial_effects(
         of = " of known density" if dense and not known.all() else ""
         raise InvalidValue(f"`table` must hold at least {least} wirings{of}; got {rows.sum()}")
     y = Moments.of(runs.error, runs.wiring, len(runs.ids)).mean[rows]
-    y -= y.mean()
-    if np.ptp(y) <= 1e-9:
+    if constant(y):
         raise InvalidValue("`table` must hold wirings whose mean errors differ; all are equal")
+    y -= y.mean()
     columns = np.stack([runs.clustering[rows], runs.path_length[rows]], 1)
     log_density = runs.log_density[rows] if dense else np.zeros(len(y))
     measures = quadratic(standard(np.column_stack([columns, log_density])))
@@ -215,6 +217,7 @@ def partial_effects(
         wirings=len(y),
         left_out=int(len(rows) - rows.sum()),
         resamples=resamples,
+        seeds=runs.seeds,
     )
 
 
@@ -405,7 +408,8 @@ def _how_much(found: Effects) -> list[str]:
             f"{found.measures.held_out:.2f}, both {found.both.held_out:.2f}."
         )
     if found.ceiling is None:
-        said.append("How much is seed noise is unknown, because too few wirings share seeds.")
+        why = "there is one seed" if found.seeds < 2 else "too few wirings share seeds"
+        said.append(f"How much is seed noise is unknown, because {why}.")
     else:
         said.append(
             f"Seed noise caps what any property of a wiring can explain at {found.ceiling:.2f}."

@@ -78,7 +78,7 @@ def few_wirings(
     table: Table,
     *,
     subsets: Iterable[Iterable[Hashable]] | None = None,
-    per_cell: Sequence[int] = (1, 2, 4, 9, 16),
+    per_cell: int | Sequence[int] = (1, 2, 4, 9, 16),
     cells: int = 15,
     longest: float = 4.5,
     threshold: float = 0.9,
@@ -97,7 +97,8 @@ def few_wirings(
         table: as ``sweet_spot`` takes it; the dense baseline takes no part.
         subsets: ids of the wirings of each subset; by default, the wirings nearest to the centre
             of their cell, as many as ``per_cell`` says, each subset part of the next.
-        per_cell: wirings a cell, for each default subset; those that thin nothing are dropped.
+        per_cell: wirings a cell, for each default subset or for one; those that thin nothing are
+            dropped.
         cells: cells of the grid along each measure.
         longest: upper end of the grid in L.
         threshold: the honest correlation that ``.enough`` asks for.
@@ -270,10 +271,11 @@ def _subset(runs: Runs, number: int, ids: Iterable[Hashable]) -> np.ndarray:
 
 
 def _thinnings(
-    runs: Runs, cell: np.ndarray, cells: int, longest: float, per_cell: Sequence[int]
+    runs: Runs, cell: np.ndarray, cells: int, longest: float, per_cell: int | Sequence[int]
 ) -> tuple[list[np.ndarray], list[int | None]]:
     """The wirings nearest to their cell's centre, for each of ``per_cell``: bool [wirings]."""
-    if not len(per_cell) or not all(is_whole(size) and size >= 1 for size in per_cell):
+    given = list(per_cell) if isinstance(per_cell, Iterable) else [per_cell]
+    if not given or not all(is_whole(size) and size >= 1 for size in given):
         raise InvalidValue(f"`per_cell` must hold whole numbers of at least 1; got {per_cell!r}")
     across = runs.clustering * cells - (cell // cells + 0.5)
     up = (runs.path_length - 1) / (longest - 1) * cells - (cell % cells + 0.5)
@@ -282,7 +284,7 @@ def _thinnings(
     rank = np.empty(len(cell), np.int64)
     rank[order] = np.arange(len(cell)) - start
     inside = cell >= 0
-    sizes = sorted({int(size) for size in per_cell})
+    sizes = sorted({int(size) for size in given})
     thinning = [size for size in sizes if size <= rank[inside].max()] or sizes[:1]
     return [inside & (rank < size) for size in thinning], list(thinning)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from wireloom.analysis.statistics import Moments, split_half_reliability
 from wireloom.analysis.table import Runs, read
 from wireloom.base import InvalidValue
 from wireloom.wiring import Wiring, measure
+from wireloom.wiring.value import wirings_of
 
 if TYPE_CHECKING:
     from wireloom.analysis.columns import Table
@@ -159,7 +160,12 @@ def held_out(table: Table, *, interval: float = 0.9) -> HeldOut:
     )
 
 
-def predict(table: Table, wirings: Wiring | Sequence[Wiring], *, interval: float = 0.9) -> Forecast:
+def predict(
+    table: Table,
+    wirings: Wiring | Iterable[Wiring] | Mapping[Any, Wiring],
+    *,
+    interval: float = 0.9,
+) -> Forecast:
     """Foretell the error of wirings from their C, L and density, by a table of trained ones.
 
     The model is a quadratic in C, log L and log density, fitted to the wirings' mean errors by
@@ -184,7 +190,7 @@ def predict(table: Table, wirings: Wiring | Sequence[Wiring], *, interval: float
         table: as for `sweet_spot`. Density is used if it is known of every wiring: from
             ``density``, or n (or nodes) and k or sparsity. With a column n or nodes, wirings of
             another number of nodes count as extrapolated.
-        wirings: connected, of two nodes or more; or a single one.
+        wirings: connected, of two nodes or more: one, several, or a mapping's values.
         interval: share of the wirings that the interval should cover, in (0, 1).
 
     Returns:
@@ -213,10 +219,9 @@ def predict(table: Table, wirings: Wiring | Sequence[Wiring], *, interval: float
         True
     """
     _check_interval(interval)
-    asked = [wirings] if isinstance(wirings, Wiring) else list(wirings)
-    if not asked or not all(isinstance(w, Wiring) for w in asked):
-        wrong = next((type(w).__name__ for w in asked if not isinstance(w, Wiring)), "none")
-        raise InvalidValue(f"`wirings` must be one Wiring or more; got {wrong}")
+    asked = wirings_of("predict", wirings)
+    if not asked:
+        raise InvalidValue("`wirings` of predict must be one wiring or more; got none")
     if min(w.nodes for w in asked) < 2:
         raise InvalidValue("`wirings` must have two nodes or more, or L has no value; got one node")
     known = _Known.of(table, interval)
@@ -306,10 +311,6 @@ def _nodes(table: Table) -> tuple[int, ...] | None:
 
 def _features(runs: Runs, true_density: bool) -> np.ndarray:
     """C, log L and, if known, log density of the table's wirings: float64 [wirings, 2 or 3]."""
-    if runs.path_length.min() <= 0:
-        raise InvalidValue(
-            f"column `L` of `table` must be above 0; got {runs.path_length.min():.4g}"
-        )
     columns = [runs.clustering, np.log(runs.path_length)]
     known = true_density and bool(np.isfinite(runs.log_density).all())
     return np.stack([*columns, runs.log_density] if known else columns, 1)

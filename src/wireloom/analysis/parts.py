@@ -52,7 +52,7 @@ class Best:
     wiring: Hashable = None
     """The wiring's id; None for a bin."""
     ties: tuple[Hashable, ...] = ()
-    """Others whose mean is within 1e-9: ids of wirings, or (C, L) centres of bins."""
+    """Others whose mean ties: ids of wirings, or (C, L) centres of bins."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Correlation:
 
 @dataclass(frozen=True)
 class Interval:
-    """Where the rectangle's ends fall when the wirings are drawn again: 5 % and 95 %."""
+    """Where the rectangle's ends fall when the wirings are drawn again: 5% and 95%."""
 
     clustering_lo: Range
     """Of the lower end of C."""

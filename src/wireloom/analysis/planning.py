@@ -354,13 +354,14 @@ def _in_words(found: Power) -> list[str]:
         said.append("No number of seeds is known to make the map repeat.")
     else:
         said.append(
-            f"The map's reliability is {found.reliability:.2f}; .8 takes "
+            f"The map's reliability by variances, not by halves of the seeds, is "
+            f"{found.reliability:.2f}; .8 takes "
             f"{_seeds(found.seeds_for_80)} a wiring, .9 takes {_seeds(found.seeds_for_90 or 1)}."
         )
     said.append(
         f"The error spreads by {found.between:.3g} between wirings and {found.within:.3g} between "
         f"seeds of one wiring (standard deviations; {found.wirings} wirings, {found.freedom} "
-        "degrees of freedom for the seeds)."
+        f"degree{'' if found.freedom == 1 else 's'} of freedom for the seeds)."
     )
     said.append(
         f"To see a correlation of {found.correlation:g} between mean error and a measure takes "

@@ -70,7 +70,8 @@ class Ridge:
             shrink = s**2 / (s**2 + ridge)
             own = 1 / len(y) + u**2 @ shrink
             errors.append((residual - u @ (shrink * weight)) / (1 - own))
-        squares = np.stack(errors) ** 2  # [ridges, n]
+        _, power = np.frexp(np.abs(residual).max())
+        squares = np.ldexp(np.stack(errors), -power) ** 2  # [ridges, n], of numbers near 1
         worse = squares - squares[np.argmin(squares.mean(1))]
         best = int(np.flatnonzero(worse.mean(1) <= worse.std(1) / np.sqrt(len(y)))[-1])
         inverse, lightest = ((vt.T / (s**2 + r)) @ vt for r in (_RIDGES[best], _RIDGES[0]))

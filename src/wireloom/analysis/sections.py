@@ -11,6 +11,7 @@ WIDTH = 100
 _INDENT = "  "
 _DIGITS = 4
 _TINY, _MANY = 1e-4, 1e4  # numbers below are written with a power of ten, above in whole
+_HUGE = 1e12  # and from here on with a power again
 
 
 @dataclass(frozen=True)
@@ -103,4 +104,6 @@ def _cell(value: Any, digits: int) -> str:
         return "yes" if value else "no"
     if not isinstance(value, float):
         return str(value)
+    if abs(value) >= _HUGE:
+        return f"{value:.4g}"
     return f"{value:.1e}" if 0 < abs(value) < _TINY else f"{value:.{digits}f}"

@@ -20,7 +20,6 @@ from wireloom.analysis.parts import (
     Slice,
 )
 from wireloom.analysis.statistics import (
-    TIE,
     Groups,
     Moments,
     Region,
@@ -31,6 +30,7 @@ from wireloom.analysis.statistics import (
     pearson,
     picked_error,
     split_half_reliability,
+    tie,
 )
 from wireloom.analysis.table import check_grid, read
 from wireloom.analysis.verdict import in_words
@@ -103,6 +103,8 @@ class SweetSpot:
     """The rectangle under correction: by Holm, or by ``correction`` where one was asked for."""
     epoch: float | None
     """The epoch read, the last one; None unless the table holds learning curves."""
+    merged: int
+    """Rows that repeat a wiring and seed, the baseline's too: a run is the mean of its rows."""
 
     @property
     def is_noise(self) -> bool:
@@ -150,7 +152,8 @@ def sweet_spot(
             WS-flex wirings: these are then drawn and measured. Rows of the dense baseline have
             ``is_complete_graph_baseline``, if there is such a column, else C = L = 1; they serve
             for gains only. For the correlation with density: density, or n and k, or sparsity
-            (k / n). Of learning curves, told by an epoch column, the last epoch is read.
+            (k / n). Of learning curves, told by an epoch column, the last epoch is read. Rows that
+            repeat a wiring and seed are averaged into one run.
         by: "bin", or "wiring" for tables of few wirings.
         against: with ``by="wiring"``, the id of the wiring to hold the others against instead of
             the one of lowest mean.
@@ -163,12 +166,13 @@ def sweet_spot(
         seed: of the bootstrap.
 
     Returns:
-        The result; it does not depend on the order of the rows. On a tie (1e-9) the lowest
-        wiring id, or the cell of lowest C, then L, is the best, and the others are reported.
+        The result; it does not depend on the order of the rows. On a tie (means apart by no
+        more than a billionth) the lowest wiring id, or the cell of lowest C, then L,
+        is the best, and the others are reported.
 
     Raises:
         InvalidValue: for a missing column, fewer than three wirings, a wiring with two values of
-            C or L, or an argument out of range.
+            C, L or density, a value out of range, or an argument out of range.
 
     Cost: O(rows log rows), about 0.1 s for 20,000 rows; the bootstrap O(resamples x wirings).
 
@@ -212,7 +216,9 @@ def sweet_spot(
         baseline=baseline,
         gain=None if baseline is None else baseline - best_wiring.mean,
         honest_gain=None if baseline is None or judged is None else baseline - judged,
-        better_than_baseline=(None if baseline is None else float(np.mean(mean < baseline - TIE))),
+        better_than_baseline=(
+            None if baseline is None else float(np.mean(mean < baseline - tie(mean)))
+        ),
         reliability=split_half_reliability(runs.by_seed),
         correlation=Correlation(
             clustering=pearson(c, mean),
@@ -243,6 +249,7 @@ def sweet_spot(
             tested=int(np.isfinite(strict.p_corrected).sum()),
         ),
         epoch=runs.epoch,
+        merged=runs.merged,
     )
 
 
@@ -321,7 +328,7 @@ def _slice(
 
 
 def _interval(ends: np.ndarray) -> Interval | None:
-    """The 5 % and 95 % points of the rectangle's ends, float64 [draws, 4]; None without draws."""
+    """The 5% and 95% points of the rectangle's ends, float64 [draws, 4]; None without draws."""
     if not len(ends):
         return None
     low, high = np.percentile(ends, [5, 95], axis=0).tolist()

@@ -14,14 +14,32 @@ import numpy as np
 from wireloom.analysis.correction import Correction, corrected
 from wireloom.base.streams import permutation, uniform
 
-TIE = 1e-9
-"""Two means, or two values of a measure, closer than this are one (in the values' own units)."""
+_TIE = 1e-9
+_ROUNDING = 1e-12
 
 WORSE = 0.05
 """A bin is worse than the reference if the test's p is below this."""
 
 _ALL_SPLITS_UP_TO = 8
 _SAMPLED_SPLITS = 200
+
+
+def tie(means: np.ndarray) -> float:
+    """How close two of ``means`` [n] may be and count as one, in their own units; NaN is passed by.
+
+    A billionth of the lowest's size or of the median distance from it, which a few huge ones do
+    not move. O(n).
+    """
+    known = means[np.isfinite(means)]
+    if not len(known):
+        return 0.0
+    low = known.min()
+    return float(_TIE * max(np.median(known - low), abs(low)))
+
+
+def constant(values: np.ndarray) -> bool:
+    """True if ``values`` [n] differ by no more than rounding does, 1e-12 of the largest."""
+    return bool(np.ptp(values) <= _ROUNDING * np.abs(values).max())
 
 
 @dataclass(frozen=True)
@@ -60,7 +78,7 @@ def worse_p_values(moments: Moments, reference: int) -> np.ndarray:
 
     Student's t with equal variances, one tail: t = (mean - mean_ref) / sqrt(s^2 (1/n + 1/n_ref)),
     s^2 pooled over both on n + n_ref - 2 degrees of freedom. A group of one number adds nothing
-    to s^2 and is tested by the reference's own spread. Means closer than 1e-9 give p = 0.5; two
+    to s^2 and is tested by the reference's own spread. Means that tie give p = 0.5; two
     groups without any spread and with different means give 0 or 1.
 
     Args:
@@ -77,7 +95,7 @@ def worse_p_values(moments: Moments, reference: int) -> np.ndarray:
     freedom = moments.count + moments.count[reference] - 2
     testable = (moments.count > 0) & (freedom > 0)
     difference = np.where(testable, moments.mean - moments.mean[reference], 0.0)
-    difference[np.abs(difference) <= TIE] = 0.0
+    difference[np.abs(difference) <= tie(moments.mean)] = 0.0
     variance = (moments.squares + moments.squares[reference]) / np.where(testable, freedom, 1.0)
     inverse = 1 / np.where(testable, moments.count, 1.0) + 1 / moments.count[reference]
     scale = np.sqrt(variance * inverse)
@@ -87,12 +105,12 @@ def worse_p_values(moments: Moments, reference: int) -> np.ndarray:
 
 
 def lowest(means: np.ndarray) -> tuple[int, np.ndarray]:
-    """Find the lowest of ``means`` [n] and all within 1e-9 of it.
+    """Find the lowest of ``means`` [n] and all that tie with it.
 
     Returns:
         The first such index, and every such index in order, int [ties]. NaN never wins.
     """
-    ties = np.flatnonzero(means <= np.nanmin(means) + TIE)
+    ties = np.flatnonzero(means <= np.nanmin(means) + tie(means))
     return int(ties[0]), ties
 
 
@@ -220,7 +238,7 @@ def bootstrap(
 
 def pearson(x: np.ndarray, y: np.ndarray) -> float | None:
     """Correlation of ``x`` [n] and ``y`` [n]; None under three points or if either is constant."""
-    if len(x) < 3 or np.ptp(x) <= TIE or np.ptp(y) <= TIE:
+    if len(x) < 3 or constant(x) or constant(y):
         return None
     x = (x - x.mean()) / np.ptp(x)
     y = (y - y.mean()) / np.ptp(y)
@@ -249,7 +267,7 @@ def fit_quadratic(x: np.ndarray, y: np.ndarray) -> Quadratic | None:
 
     Cost: O(n).
     """
-    if len(x) < 4 or np.ptp(y) <= TIE or np.sum(np.diff(np.sort(x)) > TIE) < 2:
+    if len(x) < 4 or constant(y) or np.sum(np.diff(np.sort(x)) > _TIE) < 2:
         return None
     middle, reach = x.mean(), np.ptp(x)
     u = (x - middle) / reach

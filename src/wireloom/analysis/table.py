@@ -12,12 +12,14 @@ from wireloom.analysis.columns import (
     BASELINE,
     Settings,
     codes,
+    errors,
     find,
+    flags,
     log_density,
     numbers,
     to_frame,
 )
-from wireloom.analysis.statistics import TIE, Groups
+from wireloom.analysis.statistics import Groups
 from wireloom.base import InvalidValue, is_whole
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 _MOST_SEEDS = 32
 _MOST_CELLS = 1000  # along each measure; arrays hold all of them
 _SAME_MEASURE = 1e-6
+_ROUNDING = 1e-9  # in C, L and density
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Runs:
     left_out_of: tuple[tuple[Hashable, int], ...] = ()  # rows left out by wiring, None for no id
     lost: tuple[Hashable, ...] = ()  # wirings with no row left, the baseline not among them
     epoch: float | None = None  # the epoch read, the last; None unless the table holds curves
+    merged: int = 0  # rows beyond the first of a wiring and seed: a run is the mean of its rows
 
     def cell(self, cells: int, longest: float) -> np.ndarray:
         """Cell of the plane that each wiring falls in: C's number times ``cells`` plus L's.
@@ -93,13 +97,16 @@ class Runs:
 def read(table: Table, *, least: int = 3) -> Runs:
     """Take the columns out of the table, check them, and sort the runs.
 
+    Rows of one wiring and seed are averaged into one run.
+
     Where C, L or the wiring's id is lacking, the WS-flex wirings that n (or nodes), k, p and
     graph_seed name are drawn, once each, and give what is lacking. Of learning curves the last
     epoch alone is read: a run that ends before it counts as a row left out.
 
     Raises:
         InvalidValue: for a missing column, one of the wrong kind, a setting that no wiring has,
-            a wiring with two values of C or L, or fewer than ``least`` wirings.
+            a wiring with two values of C, L or density, one of them out of range, or fewer than
+            ``least`` wirings.
 
     Cost: O(rows log rows), and about 20 microseconds for each wiring that is drawn.
     """
@@ -110,7 +117,24 @@ def read(table: Table, *, least: int = 3) -> Runs:
     seed, _ = codes(frame, found["seed"])
     here, epoch, short = _last_epoch(frame, wiring, seed)
     clustering, path_length, density = _places(frame, found, settings)
-    error = numbers(frame, found["error"])
+    error = errors(frame, found["error"])
+
+    def check(name: str, rule: str, values: np.ndarray, low: float, high: float) -> None:
+        wrong = np.flatnonzero(np.isfinite(values) & ~((values >= low) & (values <= high)))
+        if len(wrong):
+            i = wrong[0]
+            whose = f" for wiring {ids[wiring[i]]!r}" if wiring[i] >= 0 else ""
+            raise InvalidValue(
+                f"column `{name}` of `table` must be {rule}; got {values[i]:.10g}{whose}"
+            )
+
+    check(found["C"] or "C", "in [0, 1]", clustering, -_ROUNDING, 1 + _ROUNDING)
+    check(found["L"] or "L", "1 or more", path_length, 1 - _ROUNDING, np.inf)
+    if "density" in frame.columns:
+        given = numbers(frame, "density")
+        check("density", "above 0 and at most 1", given, np.nextafter(0, 1), 1 + _ROUNDING)
+        whose = (wiring >= 0) & np.isfinite(given)
+        _one_each(given[whose], wiring[whose], ids, "density")
     dense = is_dense(frame, clustering, path_length)
     usable = np.isfinite(error) & np.isfinite(clustering) & np.isfinite(path_length)
     usable &= (wiring >= 0) & (seed >= 0) & ~dense & here
@@ -128,17 +152,29 @@ def read(table: Table, *, least: int = 3) -> Runs:
             f"the dense baseline; got {len(present)} (rows left out: {len(gone)})"
         )
     kept = [ids[i] for i in present]
-    known_seeds, seed = np.unique(seed[rows], return_inverse=True)
+    c, ell = (
+        _one_each(values[rows], position, kept, name)
+        for name, values in (("C", clustering), ("L", path_length))
+    )
+    judges = np.flatnonzero(judging)
+    judges = judges[np.lexsort((error[judges], seed[judges], wiring[judges]))]
+    _, baseline = _runs(error[judges], wiring[judges], seed[judges])
+    log_d = _means(density[rows], position, len(kept))
+    first, run_error = _runs(error[rows], position, seed[rows])
+    position, (known_seeds, seed) = (
+        position[first],
+        np.unique(seed[rows[first]], return_inverse=True),
+    )
     return Runs(
         ids=kept,
-        clustering=_one_each(clustering[rows], position, kept, "C"),
-        path_length=_one_each(path_length[rows], position, kept, "L"),
-        log_density=_means(density[rows], position, len(kept)),
+        clustering=c,
+        path_length=ell,
+        log_density=log_d,
         wiring=position,
-        error=error[rows],
-        by_seed=_by_seed(error[rows], position, seed, len(kept)),
+        error=run_error,
+        by_seed=_by_seed(run_error, position, seed, len(kept)),
         seeds=len(known_seeds),
-        baseline=np.sort(error[judging]),
+        baseline=np.sort(baseline),
         left_out=len(gone),
         left_out_of=tuple(
             (ids[i] if i >= 0 else None, int(count))
@@ -148,6 +184,7 @@ def read(table: Table, *, least: int = 3) -> Runs:
             ids[i] for i in np.setdiff1d(named[named >= 0], np.append(present, wiring[dense]))
         ),
         epoch=epoch,
+        merged=len(rows) - len(first) + len(judges) - len(baseline),
     )
 
 
@@ -174,8 +211,8 @@ def wirings_of(
 def is_dense(frame: pd.DataFrame, clustering: np.ndarray, path_length: np.ndarray) -> np.ndarray:
     """Which rows are of the dense baseline: bool [rows]."""
     if BASELINE in frame.columns:
-        return frame[BASELINE].isin([True, "True", "true"]).to_numpy(dtype=bool)
-    return (np.abs(clustering - 1) <= TIE) & (np.abs(path_length - 1) <= TIE)
+        return flags(frame, BASELINE)
+    return (np.abs(clustering - 1) <= _ROUNDING) & (np.abs(path_length - 1) <= _ROUNDING)
 
 
 def _places(
@@ -222,6 +259,18 @@ def _last_epoch(
     return here, last, np.setdiff1d(of_run, run[here & known]) // many
 
 
+def _runs(error: np.ndarray, wiring: np.ndarray, seed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Average the rows of each wiring and known seed, which stand together.
+
+    Returns:
+        The first row of each run, int [runs], and its mean error, float64 [runs].
+    """
+    new = np.ones(len(error), bool)
+    new[1:] = (np.diff(wiring) != 0) | (np.diff(seed) != 0) | (seed[1:] < 0)
+    first = np.flatnonzero(new)
+    return first, _means(error, np.cumsum(new) - 1, len(first))
+
+
 def _means(values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
     return np.bincount(group, values, groups) / np.bincount(group, minlength=groups)
 
@@ -242,13 +291,13 @@ def _one_each(values: np.ndarray, wiring: np.ndarray, ids: list[Hashable], name:
 
 
 def _by_seed(error: np.ndarray, wiring: np.ndarray, seed: np.ndarray, wirings: int) -> np.ndarray:
-    """Errors as float64 [wirings, seeds], NaN where not run, the mean where run twice.
+    """Errors as float64 [wirings, seeds], NaN where not run.
 
     A seed that fewer than three wirings have compares nothing and is left out; of more than 32
     seeds the most shared are used, which bounds the array whatever the table.
     """
-    pairs, position = np.unique(seed * wirings + wiring, return_inverse=True)
-    means = _means(error, position, len(pairs))
+    pairs, order = np.unique(seed * wirings + wiring, return_index=True)
+    means = error[order]
     shared = np.bincount(pairs // wirings)
     order = np.argsort(-shared, kind="stable")[:_MOST_SEEDS]
     columns = np.sort(order[shared[order] >= 3])

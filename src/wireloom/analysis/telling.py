@@ -83,7 +83,8 @@ def _spot(title: str, found: SweetSpot | Absent, leading: SweetSpot) -> Section:
     what = "bins" if found.by == "bin" else "wirings"
     method = METHODS[found.corrected.correction]
     count = f"{_ROWS} best of the {len(kept):,}" if len(kept) > _ROWS else f"{len(kept)}"
-    note = f"The {count} {what} kept; p: chance of a mean so high if no worse than the best."
+    note = "The one kept" if len(kept) == 1 else f"The {count} {what} kept"
+    note += "; p: chance of a mean so high if no worse than the best."
     head = ["C", "L", "mean error", "runs", "p", f"p by {method}"]
     head = ["wiring", *head] if found.by == "wiring" else [*head[:4], "wirings", *head[4:]]
     rows = [_bin_row(b) for b in kept[:_ROWS]]
@@ -202,7 +203,7 @@ def _effects(found: Effects | Absent) -> Section:
         if found.density:
             slopes.append(_slope_row(own, "density", effect.at_density, None))
     head = ["fit", "terms", "wirings fitted", "wirings left out"]
-    columns = ["measure", "held", "per 0.1", "5 %", "95 %", "inflation"]
+    columns = ["measure", "held", "per 0.1", "5%", "95%", "inflation"]
     return Section(
         title,
         tuple(found.verdict()),
@@ -230,8 +231,8 @@ def _power(found: Power | Absent) -> Section:
             [f"wirings in each of two bins, to see {found.effect:.3g}", found.wirings_a_bin],
         ]
     rows += [
-        ["seeds a wiring, for a reliability of 0.8", found.seeds_for_80],
-        ["seeds a wiring, for a reliability of 0.9", found.seeds_for_90],
+        ["seeds a wiring, for a reliability (by variances) of 0.8", found.seeds_for_80],
+        ["seeds a wiring, for a reliability (by variances) of 0.9", found.seeds_for_90],
         [f"wirings, to see a correlation of {found.correlation:g}", found.wirings_to_correlate],
         [f"smallest difference seen with {found.typical} seeds each", found.smallest],
         ["standard deviation between wirings", found.between],
@@ -278,5 +279,8 @@ def _pairs(found: Agreement | Absent) -> tuple[dict[str, Any], ...]:
         [f"{found.names[i]}, {found.names[j]}", *(matrix[i][j] for matrix in matrices)]
         for i, j in itertools.combinations(range(len(found.names)), 2)
     ]
-    head = ["tables", "correlation", "without the complete graph", "freed of seed noise"]
-    return ({"title": "Correlation of cell means", "head": head, "rows": rows},)
+    head = ["tables", "correlation", "without the complete graph", "that freed of seed noise"]
+    table: dict[str, Any] = {"title": "Correlation of cell means", "head": head, "rows": rows}
+    if any(row[3] is not None and abs(row[3]) > 1 for row in rows):
+        table["note"] = "Freed of seed noise, more than 1 means 1, as far as the seeds can tell."
+    return (table,)

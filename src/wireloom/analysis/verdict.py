@@ -19,9 +19,16 @@ METHODS = {"holm": "Holm", "fdr": "Benjamini and Hochberg"}
 def in_words(found: SweetSpot) -> list[str]:
     """Say in plain sentences what the map shows and how far to trust it.
 
-    A map that is noise gets no region, trend or slice: only that it is noise, why, and how the
-    wirings stand against the dense baseline.
+    A map that is noise, or that nothing tells from noise, gets no region, trend or slice: only
+    that it is so, why, and how the wirings stand against the dense baseline.
     """
+    if found.reliability is None:
+        return [
+            f"This table cannot tell signal from noise: {_unknown(found)}. So it does not show "
+            "which wiring, or which region, is best.",
+            _gain(found),
+            *_losses(found),
+        ]
     if found.is_noise:
         return [
             "Treat this map as noise: it does not show which wiring, or which region, is best.",
@@ -67,6 +74,8 @@ def _region(found: SweetSpot) -> str:
     level = f"p < {WORSE:g}"
     if found.correction != "none":
         level += f", corrected for {found.corrected.tested} tests by {METHODS[found.correction]}"
+    if total == 1:
+        return f"No region stands out: there is one {what[:-1]} only."
     if kept == total:
         return (
             f"No region stands out: none of the {total} {what} is clearly worse than {than} "
@@ -74,7 +83,8 @@ def _region(found: SweetSpot) -> str:
         )
     who = "The best wirings" if best else "The wirings kept"
     return (
-        f"{who} have {where}: {kept} of {total} {what} are not clearly worse than {than} ({level})."
+        f"{who} have {where}: {kept} of {total} {what} {_are(kept)} not clearly worse than {than} "
+        f"({level})."
     )
 
 
@@ -86,15 +96,15 @@ def _correction(found: SweetSpot) -> list[str]:
         return []
     if found.correction != "none":
         return [
-            f"Without the correction {plain} {what} are kept: the region is the larger for it, "
-            "because a correction asks for more proof that one is worse, not because more are "
-            "known to be good."
+            f"Without the correction {plain} of {len(found.bins)} {what} {_are(plain)} kept: the "
+            "region is the larger for it, because a correction asks for more proof that one is "
+            "worse, not because more are known to be good."
         ]
     where = f"C {_span(under.clustering)} and L {_span(under.path_length)}"
     return [
         f"This makes no allowance for {under.tested} tests at once; with {METHODS['holm']}'s "
-        f"correction {under.kept} {what} are kept, with {where}: more, because it asks for more "
-        "proof that one is worse."
+        f"correction {under.kept} {what} {_are(under.kept)} kept, with {where}: more, because "
+        "it asks for more proof that one is worse."
     ]
 
 
@@ -117,14 +127,7 @@ def _gain(found: SweetSpot) -> str:
 
 
 def _reliability(found: SweetSpot) -> str:
-    if found.reliability is None:
-        if found.seeds < 2:
-            why = "there is one seed only: a good wiring cannot be told from luck"
-        elif len(found.best_wiring.ties) == found.wirings - 1:
-            why = "the errors do not differ"
-        else:
-            why = "too few wirings share seeds"
-        return f"Reliability is unknown, because {why}."
+    assert found.reliability is not None
     if found.is_noise:
         judgement = "the differences come mostly from the seeds, not from the wirings"
     elif found.reliability < 0.8:
@@ -132,9 +135,18 @@ def _reliability(found: SweetSpot) -> str:
     else:
         judgement = "most of the differences come from the wirings, not from the seeds"
     return (
-        f"Reliability over {found.seeds} seeds is {found.reliability:.2f}, where 1 means that new "
-        f"seeds would give the same map: {judgement}."
+        f"Reliability over {found.seeds} seeds, by halves of them, is {found.reliability:.2f}, "
+        f"where 1 means that new seeds would give the same map: {judgement}."
     )
+
+
+def _unknown(found: SweetSpot) -> str:
+    """Why the reliability is unknown."""
+    if found.seeds < 2:
+        return "one seed, so a good wiring may be luck"
+    if len(found.best_wiring.ties) == found.wirings - 1:
+        return "the errors do not differ"
+    return "too few wirings share seeds"
 
 
 def _uncertainty(found: SweetSpot) -> list[str]:
@@ -145,7 +157,7 @@ def _uncertainty(found: SweetSpot) -> list[str]:
         said.append(
             f"Had other wirings been drawn, the region might start at C {_span(ends.clustering_lo)}"
             f" and end at C {_span(ends.clustering_hi)}, start at L {_span(ends.path_length_lo)} "
-            f"and end at L {_span(ends.path_length_hi)} (each holds in 90 % of {ends.resamples} "
+            f"and end at L {_span(ends.path_length_hi)} (each holds in 90% of {ends.resamples} "
             "draws)."
         )
     untested = sum(b.p_value is None for b in found.bins)
@@ -204,6 +216,11 @@ def _losses(found: SweetSpot) -> list[str]:
             f"The table holds learning curves, of which the last epoch, {found.epoch:g}, alone was "
             "read."
         )
+    if found.merged:
+        s, repeat = ("", "repeats") if found.merged == 1 else ("s", "repeat")
+        said.append(
+            f"{found.merged} row{s} {repeat} a wiring and seed: a run is the mean of its rows."
+        )
     if found.left_out:
         why = "missing or infinite values"
         if found.epoch is not None:
@@ -249,6 +266,10 @@ def _rests_on_few(kept: list[Bin]) -> bool:
         }
 
     return not firm or ends(firm) != ends(kept)
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _span(ends: Range) -> str:

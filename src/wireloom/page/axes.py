@@ -11,6 +11,7 @@ import numpy as np
 
 from wireloom.page.markup import fixed, places, text
 
+_LONGEST = 7  # characters of a tick's text, such as 100,000: more find no room beside the frame
 INK, SOFT, FAINT = "#1b2230", "#5b6475", "#eceef1"  # as in the style sheet, which may overrule them
 
 
@@ -47,8 +48,12 @@ class Axis:
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(f * power for f in (1, 2, 5, 10) if f * power >= rough * 0.999)
         digits = max(0, -math.floor(math.log10(step) + 1e-9))
-        for k in range(math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9) + 1):
-            yield k * step, fixed(k * step, digits)
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        values = [k * step for k in range(first, last + 1)]
+        words = [fixed(value, digits) for value in values]
+        if max(map(len, words), default=0) > _LONGEST:
+            words = [_power(value, step) for value in values]
+        yield from zip(values, words, strict=True)
 
     def _decades(self) -> Iterator[tuple[float, str]]:
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
@@ -58,7 +63,8 @@ class Axis:
             if len(values) <= self.count + 2:
                 break
         for value in values:
-            yield value, fixed(value, max(0, -math.floor(math.log10(value) + 1e-9)))
+            label = fixed(value, max(0, -math.floor(math.log10(value) + 1e-9)))
+            yield value, label if len(label) <= _LONGEST else _power(value, value / 10)
 
 
 @dataclass(frozen=True)
@@ -106,6 +112,16 @@ class Frame:
         x = word((self.left + self.right) / 2, self.bottom + 40, self.x.label, "middle")
         y = word(side, middle, self.y.label, "middle", turned)
         return f'<g class="names" font-size="13.5" fill="{INK}" aria-hidden="true">{x}{y}</g>'
+
+
+def _power(value: float, step: float) -> str:
+    """A number with a power of ten, such as 1.5e6, to the digit that ``step`` changes."""
+    if abs(value) < step / 2:
+        return "0"
+    digits = max(0, math.floor(math.log10(abs(value)) + 1e-9) - math.floor(math.log10(step) + 1e-9))
+    head, _, power = f"{value:.{digits}e}".partition("e")
+    head = head.rstrip("0").removesuffix(".") if "." in head else head
+    return f"{head}e{int(power)}".replace("-", "−")
 
 
 def extent(values: Iterable[float], margin: float) -> tuple[float, float]:
