@@ -73,7 +73,8 @@ def description(study: Study) -> str:
     return (
         f"{len(plan.runs()):,} networks: {len(plan.wirings)} wirings x {len(plan.seeds)} seeds on "
         f"{data.name} ({len(data.train_labels):,} training images), {plan.recipe.epochs} epochs, "
-        f"{dense.macs:,} multiply-adds each, in {len(study.chunks)} populations"
+        f"{dense.macs:,} multiply-adds each, in {len(study.chunks)} "
+        f"population{'s' * (len(study.chunks) > 1)}"
     )
 
 
