@@ -910,8 +910,9 @@ print(json.dumps(sorted(found)))
 NATIVE = "from wireloom.native import _native; _native.body()\n"
 USE = """
 import numpy as np
-ends = np.tile(np.array([[0, 1], [1, 2]], np.int32), (64, 1))
-_native.measure(np.full(64, 3, np.int32), 2 * np.arange(65), ends, False, 2)
+ends = np.array([[0, 1], [1, 2]], np.int32)
+where = np.full(64, ends.ctypes.data, np.uint64)
+_native.measure(np.full(64, 3, np.int32), where, np.full(64, 2), False, 2)
 torch.set_num_threads(2); torch.randn(400, 400) @ torch.randn(400, 400)
 """
 

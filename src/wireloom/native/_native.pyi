@@ -17,18 +17,18 @@ def draw_and_measure(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 def measure(
     nodes: NDArray[np.int32],
-    start: NDArray[np.int64],
-    ends: NDArray[np.int32],
+    edges: NDArray[np.uint64],
+    counts: NDArray[np.int64],
     directed: bool,
     threads: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]: ...
 def betweenness(
-    nodes: NDArray[np.int32], start: NDArray[np.int64], ends: NDArray[np.int32], threads: int
+    nodes: NDArray[np.int32], edges: NDArray[np.uint64], counts: NDArray[np.int64], threads: int
 ) -> NDArray[np.float64]: ...
 def communities(
     nodes: NDArray[np.int32],
-    start: NDArray[np.int64],
-    ends: NDArray[np.int32],
+    edges: NDArray[np.uint64],
+    counts: NDArray[np.int64],
     orders: int,
     threads: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]: ...

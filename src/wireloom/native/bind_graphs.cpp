@@ -132,43 +132,48 @@ nb::tuple draw_and_measure(const std::string& name, int nodes, Array1<int64_t> a
     return nb::make_tuple(column(std::move(clustering)), column(std::move(path_length)));
 }
 
-// Graphs one after another: graph g has nodes[g] nodes and the edges start[g] .. start[g + 1] of
-// `ends`. Calls work(g, rows) on each, in parallel if there are several.
+// Many graphs: graph g has nodes[g] nodes and counts[g] edges, int32 pairs of ends at the address
+// edges[g]. The one caller, wireloom.wiring.measures, holds the arrays meanwhile; gathering them
+// into one would take as long as measuring them. Calls work(g, rows) on each, in parallel if there
+// are several.
+struct Graphs {
+    Array1<int32_t> nodes;
+    Array1<uint64_t> edges;
+    Array1<int64_t> counts;
+};
+
 template <class Work>
-void each_graph(Array1<int32_t> nodes, Array1<int64_t> start, Array2<int32_t> ends, bool directed, int threads,
-                Work work) {
-    const int64_t graphs = static_cast<int64_t>(nodes.shape(0));
-    const int64_t edges = static_cast<int64_t>(ends.shape(0));
-    if (static_cast<int64_t>(start.shape(0)) != graphs + 1 || ends.shape(1) != 2 || threads < 1)
-        throw std::invalid_argument("graphs: a start for each number of nodes, pairs of ends, and a thread");
-    const int32_t* list = ends.data();
-    const int64_t* from = start.data();
-    bool sound = from[0] == 0 && from[graphs] == edges;
-    for (int64_t g = 0; g < graphs; ++g) sound = sound && from[g] <= from[g + 1] && nodes.data()[g] >= 1;
-    if (!sound) throw std::invalid_argument("graphs: starts must ascend to the number of edges");
+void each_graph(const Graphs& given, bool directed, int threads, Work work) {
+    const int64_t graphs = static_cast<int64_t>(given.nodes.shape(0));
+    bool sound = static_cast<int64_t>(given.edges.shape(0)) == graphs &&
+                 static_cast<int64_t>(given.counts.shape(0)) == graphs && threads >= 1;
+    for (int64_t g = 0; sound && g < graphs; ++g) sound = given.nodes.data()[g] >= 1 && given.counts.data()[g] >= 0;
+    if (!sound) throw std::invalid_argument("graphs: nodes, edges and a count for each, and a thread");
     {
         nb::gil_scoped_release release;
         const int inner = graphs == 1 ? threads : 1;
 #pragma omp parallel for schedule(dynamic, 8) num_threads(graphs == 1 ? 1 : threads) reduction(&& : sound)
         for (int64_t g = 0; g < graphs; ++g) {
-            const uint32_t limit = static_cast<uint32_t>(nodes.data()[g]);
+            const int nodes = given.nodes.data()[g];
+            const int64_t count = given.counts.data()[g];
+            const int32_t* ends = reinterpret_cast<const int32_t*>(given.edges.data()[g]);
             uint32_t highest = 0;
-            for (int64_t i = 2 * from[g]; i < 2 * from[g + 1]; ++i)
-                highest = std::max(highest, static_cast<uint32_t>(list[i]));
-            sound = sound && (highest < limit || from[g] == from[g + 1]);
+            for (int64_t i = 0; i < 2 * count; ++i) highest = std::max(highest, static_cast<uint32_t>(ends[i]));
+            sound = sound && (highest < static_cast<uint32_t>(nodes) || count == 0);
             if (!sound) continue;
-            work(g, rows_of(nodes.data()[g], list + 2 * from[g], from[g + 1] - from[g], directed), inner);
+            work(g, rows_of(nodes, ends, count, directed), inner);
         }
     }
     if (!sound) throw std::invalid_argument("graphs: an edge names a node that is not there");
 }
 
-nb::tuple measure_many(Array1<int32_t> nodes, Array1<int64_t> start, Array2<int32_t> ends, bool directed, int threads) {
+nb::tuple measure_many(Array1<int32_t> nodes, Array1<uint64_t> edges, Array1<int64_t> counts, bool directed,
+                       int threads) {
     const size_t graphs = nodes.shape(0);
     std::vector<double> clustering(graphs), path_length(graphs), efficiency(graphs);
     std::vector<int64_t> apart(graphs);
     const MeasureBody measure = measure_body();
-    each_graph(nodes, start, ends, directed, threads, [&](int64_t g, const BitRows& rows, int inner) {
+    each_graph({nodes, edges, counts}, directed, threads, [&](int64_t g, const BitRows& rows, int inner) {
         const Measures found = measure(rows, directed, inner);
         clustering[g] = found.clustering;
         path_length[g] = found.path_length;
@@ -180,12 +185,12 @@ nb::tuple measure_many(Array1<int32_t> nodes, Array1<int64_t> start, Array2<int3
 }
 
 // Betweenness of every node of every graph, one graph after another: float64 [sum of nodes].
-nb::ndarray<nb::numpy, double> betweenness_many(Array1<int32_t> nodes, Array1<int64_t> start, Array2<int32_t> ends,
-                                                int threads) {
+nb::ndarray<nb::numpy, double> betweenness_many(Array1<int32_t> nodes, Array1<uint64_t> edges,
+                                                Array1<int64_t> counts, int threads) {
     std::vector<int64_t> first{0};
     for (size_t g = 0; g < nodes.shape(0); ++g) first.push_back(first.back() + nodes.data()[g]);
     std::vector<double> all(first.back());
-    each_graph(nodes, start, ends, false, threads, [&](int64_t g, const BitRows& rows, int) {
+    each_graph({nodes, edges, counts}, false, threads, [&](int64_t g, const BitRows& rows, int) {
         const std::vector<double> found = betweenness(rows);
         std::copy(found.begin(), found.end(), all.begin() + first[g]);
     });
@@ -193,13 +198,13 @@ nb::ndarray<nb::numpy, double> betweenness_many(Array1<int32_t> nodes, Array1<in
 }
 
 // Community of every node of every graph, one graph after another, and each graph's modularity.
-nb::tuple communities_many(Array1<int32_t> nodes, Array1<int64_t> start, Array2<int32_t> ends, int orders,
+nb::tuple communities_many(Array1<int32_t> nodes, Array1<uint64_t> edges, Array1<int64_t> counts, int orders,
                            int threads) {
     std::vector<int64_t> first{0};
     for (size_t g = 0; g < nodes.shape(0); ++g) first.push_back(first.back() + nodes.data()[g]);
     std::vector<int32_t> labels(first.back());
     std::vector<double> modularity(nodes.shape(0));
-    each_graph(nodes, start, ends, false, threads, [&](int64_t g, const BitRows& rows, int) {
+    each_graph({nodes, edges, counts}, false, threads, [&](int64_t g, const BitRows& rows, int) {
         const Communities found = communities(rows, orders);
         std::copy(found.label.begin(), found.label.end(), labels.begin() + first[g]);
         modularity[g] = found.modularity;
@@ -233,9 +238,9 @@ void bind_graphs(nb::module_& m) {
     m.def("draw", &draw_one, "family"_a, "nodes"_a, "amount"_a, "rewire"_a, "seed"_a, "tries"_a);
     m.def("draw_and_measure", &draw_and_measure, "family"_a, "nodes"_a, "amount"_a, "rewire"_a, "seed"_a, "tries"_a,
           "threads"_a);
-    m.def("measure", &measure_many, "nodes"_a, "start"_a, "ends"_a, "directed"_a, "threads"_a);
-    m.def("betweenness", &betweenness_many, "nodes"_a, "start"_a, "ends"_a, "threads"_a);
-    m.def("communities", &communities_many, "nodes"_a, "start"_a, "ends"_a, "orders"_a, "threads"_a);
+    m.def("measure", &measure_many, "nodes"_a, "edges"_a, "counts"_a, "directed"_a, "threads"_a);
+    m.def("betweenness", &betweenness_many, "nodes"_a, "edges"_a, "counts"_a, "threads"_a);
+    m.def("communities", &communities_many, "nodes"_a, "edges"_a, "counts"_a, "orders"_a, "threads"_a);
     m.def("steer", &steer_one, "nodes"_a, "ends"_a, "kinds"_a, "target"_a, "swaps"_a, "seed"_a);
 }
 

@@ -177,20 +177,25 @@ def _checked(asked: Measure, wirings: Sequence[Wiring]) -> np.ndarray:
 # ---- what the compiled module gives ------------------------------------------------------------
 
 
-def _flat(edges: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Where each list starts, int64 [g + 1], and all of them in a row, int32 [sum, 2]."""
-    start = np.zeros(len(edges) + 1, dtype=np.int64)
-    np.cumsum([len(e) for e in edges], out=start[1:])
-    return start, np.concatenate(edges) if len(edges) > 1 else edges[0]
+def _undirected(wirings: Sequence[Wiring]) -> list[Wiring]:
+    return [w.undirected() if w._directed else w for w in wirings]
 
 
-def _undirected_edges(wiring: Wiring) -> np.ndarray:
-    return wiring.undirected()._edges if wiring._directed else wiring._edges
+def _both_ways(wiring: Wiring) -> Wiring:
+    """The wiring with an arrow each way for an undirected edge."""
+    if wiring.directed:
+        return wiring
+    arrows = np.concatenate([wiring.edges, wiring.edges[:, ::-1]])
+    return Wiring._of(wiring.nodes, arrows, True)
 
 
-def _arrows(wiring: Wiring) -> np.ndarray:
-    edges = wiring.edges
-    return edges if wiring.directed else np.concatenate([edges, edges[:, ::-1]])
+def _graphs(wirings: Sequence[Wiring]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Nodes, addresses of the edges and their number; hold the wirings while these are read."""
+    return (
+        np.array([w._nodes for w in wirings], dtype=np.int32),
+        np.array([w._address for w in wirings], dtype=np.uint64),
+        np.array([len(w._edges) for w in wirings], dtype=np.int64),
+    )
 
 
 def _cores() -> int:
@@ -203,9 +208,8 @@ def _native_measures(
     """Clustering, path length, efficiency: float64 [g] each; pairs without a path: int64 [g]."""
     if not wirings:
         return np.empty(0), np.empty(0), np.empty(0), np.empty(0, np.int64)
-    start, ends = _flat([_arrows(w) if directed else _undirected_edges(w) for w in wirings])
-    nodes = np.array([w._nodes for w in wirings], dtype=np.int32)
-    return _native.measure(nodes, start, ends, directed, min(threads or _cores(), MOST_THREADS))
+    held = [_both_ways(w) for w in wirings] if directed else _undirected(wirings)
+    return _native.measure(*_graphs(held), directed, min(threads or _cores(), MOST_THREADS))
 
 
 def _connected(
@@ -242,16 +246,10 @@ def _global_efficiency(wirings: Sequence[Wiring]) -> np.ndarray:
     return _native_measures(wirings)[2]
 
 
-def _graphs(wirings: Sequence[Wiring]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return (
-        np.array([w.nodes for w in wirings], dtype=np.int32),
-        *_flat([_undirected_edges(w) for w in wirings]),
-    )
-
-
 def _betweenness_spread(wirings: Sequence[Wiring]) -> np.ndarray:
     _connected(wirings)
-    each = _native.betweenness(*_graphs(wirings), _cores())
+    held = _undirected(wirings)
+    each = _native.betweenness(*_graphs(held), _cores())
     ends = np.cumsum([w.nodes for w in wirings])[:-1]
     return np.array([part.std() for part in np.split(each, ends)])
 
@@ -264,7 +262,8 @@ def communities(wirings: Sequence[Wiring]) -> tuple[list[np.ndarray], np.ndarray
     """
     if not wirings:
         return [], np.empty(0)
-    labels, modularity = _native.communities(*_graphs(wirings), ORDERS, _cores())
+    held = _undirected(wirings)
+    labels, modularity = _native.communities(*_graphs(held), ORDERS, _cores())
     return np.split(labels, np.cumsum([w.nodes for w in wirings])[:-1]), modularity
 
 

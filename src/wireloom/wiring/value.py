@@ -64,10 +64,13 @@ class Wiring:
         0.625
     """
 
-    __slots__ = ("__dict__", "_directed", "_edges", "_nodes", "_origin")
+    __slots__ = ("__dict__", "_address", "_directed", "_edges", "_nodes", "_origin")
 
     _nodes: int
     _edges: np.ndarray
+    _address: (
+        int  # of the edges, which never move: asking numpy takes as long as half a measurement
+    )
     _directed: bool
     _origin: FlexOrigin | None
 
@@ -85,6 +88,7 @@ class Wiring:
         for name, value in (
             ("_nodes", nodes),
             ("_edges", edges),
+            ("_address", edges.__array_interface__["data"][0]),
             ("_directed", directed),
             ("_origin", origin),
         ):
