@@ -5,6 +5,10 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
+
+from wireloom.base import write_whole
+from wireloom.training import machine
 
 Row = tuple[str, str, str, str]
 
@@ -31,3 +35,18 @@ def spread(work: Callable[[], object], rounds: int) -> tuple[float, str]:
     """Median seconds of a job, and their range in words."""
     times = [seconds(work) for _ in range(rounds)]
     return statistics.median(times), f"{min(times):.2f}-{max(times):.2f} s"
+
+
+def show(rows: list[Row], about: str, out: Path | None) -> None:
+    """Print the table, headed by the machine and ``about``, and write it as Markdown if wanted."""
+    hardware = ", ".join(f"{k} {v}" for k, v in machine().items() if k != "threads")
+    lines = [
+        f"{hardware}; {about}",
+        "",
+        "| what | Wireloom | plain | ratio |",
+        "|---|---|---|---|",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
+    print("\n".join(lines))
+    if out:
+        write_whole(out, "\n".join(lines) + "\n")

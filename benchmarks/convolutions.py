@@ -17,10 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from common import Row, compare
-from wireloom.base import write_whole
+from common import Row, compare, show
 from wireloom.compute import Pattern, Window, convolution
-from wireloom.training import machine
 from wireloom.wiring import ws_flex
 
 STAGES = ((64, 56), (128, 28), (256, 14), (512, 7))
@@ -102,17 +100,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the table here as Markdown")
     options = parser.parse_args()
     rounds = 3 if options.quick else 9
-    about = ", ".join(f"{k} {v}" for k, v in machine().items() if k != "threads")
-    lines = [
-        f"{about}; medians of {rounds} rounds, ranges in brackets; equal multiply-adds",
-        "",
-        "| what | Wireloom | plain | ratio |",
-        "|---|---|---|---|",
-        *(f"| {' | '.join(row)} |" for row in convolutions(rounds, options.images)),
-    ]
-    print("\n".join(lines))
-    if options.out:
-        write_whole(options.out, "\n".join(lines) + "\n")
+    show(
+        convolutions(rounds, options.images),
+        f"medians of {rounds} rounds, ranges in brackets; equal multiply-adds",
+        options.out,
+    )
 
 
 if __name__ == "__main__":

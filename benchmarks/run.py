@@ -16,11 +16,9 @@ from pathlib import Path
 
 import networkx as nx
 
-from common import Row, seconds
+from common import Row, seconds, show
 from graphs import jobs, measures
 from populations import populations
-from wireloom.base import write_whole
-from wireloom.training import machine
 
 
 def startup(rounds: int) -> list[Row]:
@@ -42,17 +40,11 @@ def main() -> None:
     options = parser.parse_args()
     rounds = 3 if options.quick else 9
     rows = [*measures(rounds), *jobs(rounds), *populations(rounds), *startup(rounds)]
-    about = ", ".join(f"{k} {v}" for k, v in machine().items() if k != "threads")
-    lines = [
-        f"{about}; medians of {rounds} rounds, ranges in brackets; networkx {nx.__version__}",
-        "",
-        "| what | Wireloom | plain | ratio |",
-        "|---|---|---|---|",
-        *(f"| {' | '.join(row)} |" for row in rows),
-    ]
-    print("\n".join(lines))
-    if options.out:
-        write_whole(options.out, "\n".join(lines) + "\n")
+    show(
+        rows,
+        f"medians of {rounds} rounds, ranges in brackets; networkx {nx.__version__}",
+        options.out,
+    )
 
 
 if __name__ == "__main__":

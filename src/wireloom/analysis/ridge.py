@@ -122,6 +122,8 @@ class Ridge:
 
 @dataclass(frozen=True)
 class Judged:
+    """How well forecasts of wirings held out did; the fields are those of `forecast.HeldOut`."""
+
     r2: float
     absolute_error: float
     absolute_error_of_mean: float
