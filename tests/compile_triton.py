@@ -85,10 +85,11 @@ def compiled(capability: int, dtype: torch.dtype) -> list[dict[str, Any]]:
         gpu.transposed_product(words, weight, y, columns)
     gpu.outer(words, y, x, pattern.weights)
     window = Window((3, 3), (2, 2), (1, 1))
-    weight, x, y = made(9 * pattern.weights), made(2, columns, 16, 16), made(2, rows, 8, 8)
-    convolution_gpu.convolution(words, window, weight, x, rows)
-    convolution_gpu.transposed(words, window, weight, y, (16, 16), columns)
-    convolution_gpu.outer(words, window, y, x, pattern.weights)
+    weight, x, y = made(9 * pattern.weights), made(columns, 2, 16, 16), made(rows, 2, 8, 8)
+    rest = window.numbers, 16, 16
+    convolution_gpu.convolution(words, weight, x, rows, *rest)
+    convolution_gpu.transposed(words, weight, y, columns, *rest)
+    convolution_gpu.outer(words, y, x, len(weight), *rest)
     return found
 
 

@@ -13,6 +13,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from wireloom.base import InvalidValue, normal
 from wireloom.compute import Pattern, Window, convolution, convolution_outer, product
@@ -196,6 +197,7 @@ GRADED = [
     Window.of((3, 2), stride=(2, 1), padding=(1, 0)),
     Window.of(2, stride=3, dilation=2, padding=1),
     Window.of(1),
+    Window.of(1, stride=(2, 3)),
 ]
 
 
@@ -418,6 +420,40 @@ def test_every_body_of_the_kernels_is_right(body):
     assert json.loads(done.stdout) == body
 
 
+MEMORY = """
+import resource, torch
+from test_convolution import Window, convolution, drawn
+from wireloom.compute import Pattern
+from wireloom.wiring import ws_flex
+torch.set_num_threads(1)
+pattern = Pattern.from_wiring(ws_flex(nodes=16, degree=5, rewire=0.3), out=64, into=64)
+window = Window.of(3, padding=1)
+weight = drawn(pattern.weights * 9).requires_grad_()
+maps = [torch.ones(64, 8, n, n) for n in (4, 112)]
+def run(x):
+    x = x.transpose(0, 1).requires_grad_()
+    convolution(pattern, window, weight, x).backward(x.detach())
+    return x.numel() * 4
+run(maps[0])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+size = run(maps[1])
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / size)
+"""
+
+
+def test_no_buffer_is_as_large_as_nine_maps():
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    # Its result and the input's gradient, each as large as the input, and a little.
+    assert float(done.stdout) < 2.7
+
+
 # What is refused
 
 
@@ -500,6 +536,36 @@ def test_the_layer_is_torchs_convolution_with_the_absent_blocks_at_zero(bias, dt
     torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
     assert got.transpose(0, 1).is_contiguous()
     assert "stride=(2, 1)" in repr(layer)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("window", [(3, 1, 1), (3, 2, 1), (1, 1, 0), (1, 2, 0)])
+def test_features_are_the_layer_on_channel_major_maps(window, bias):
+    size, stride, padding = window
+    layer = WiredConv2d(RAGGED, size, stride=stride, padding=padding, bias=bias)
+    x = drawn(3, 18, 7, 8)
+    with Copies() as copies:
+        got = layer.features(x.transpose(0, 1).contiguous())
+    assert got.is_contiguous()
+    assert torch.equal(got.transpose(0, 1), layer(x))
+    assert copies.of_maps == (1 if (size, stride) == (1, 2) else 0) + 1  # one is the test's own
+
+
+class Copies(TorchDispatchMode):
+    """Counts the copies of tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of_maps = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.of_maps += func.name() in ("aten::clone", "aten::copy_", "aten::_to_copy")
+        return func(*args, **(kwargs or {}))
+
+
+def test_features_refuse_maps_in_torchs_shape():
+    layer = WiredConv2d(RAGGED, 3)
+    assert "[18, images, height, width]" in refusal(layer.features, drawn(2, 18, 5, 5))
 
 
 def test_layers_chain_and_train_without_copies():

@@ -16,11 +16,23 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from test_compute import EMPTY, RAGGED, dense, drawn, patterns, refusal
 from wireloom.base import InvalidValue
-from wireloom.compute import Pattern, cross_entropy, operators, outer, product, reference
+from wireloom.compute import (
+    Pattern,
+    Window,
+    convolution,
+    convolution_outer,
+    convolution_reference,
+    cross_entropy,
+    operators,
+    outer,
+    product,
+    reference,
+)
+from wireloom.compute import convolution_operators as convolutions
 from wireloom.compute import plan as plans
 from wireloom.compute.plan import pattern_of, plan
 from wireloom.models import build
-from wireloom.nn import WiredLinear
+from wireloom.nn import WiredConv2d, WiredLinear
 from wireloom.wiring import ring, ws_flex
 
 pytestmark = [
@@ -40,21 +52,48 @@ def operands(pattern: Pattern, batch: int, dtype: torch.dtype = torch.float32):
     )
 
 
+WINDOW = Window.of((3, 2), stride=(2, 1), padding=1, dilation=(1, 2))
+SIZE = 4, 5  # of the maps
+REST = (list(WINDOW.numbers), *SIZE)
+
+
 def every_call(pattern: Pattern, batch: int, dtype: torch.dtype = torch.float32):
     """Each operator with arguments that fit it."""
     weight, x, y = operands(pattern, batch, dtype)
     made = plan(pattern)
+    kernel = drawn(pattern.weights * WINDOW.taps).to(dtype)
+    x_maps = drawn(made.columns, batch, *SIZE, seed=1).to(dtype)
+    y_maps = drawn(made.rows, batch, *WINDOW.output(*SIZE), seed=2).to(dtype)
     return {
         operators.product: (weight, x, made.words, made.rows),
         operators.transposed_product: (weight, y, made.words, made.columns),
         operators.outer: (y, x, made.words, made.weights),
+        convolutions.convolution: (kernel, x_maps, made.words, made.rows, *REST),
+        convolutions.transposed_convolution: (kernel, y_maps, made.words, made.columns, *REST),
+        convolutions.convolution_outer: (y_maps, x_maps, made.words, len(kernel), *REST),
     }
+
+
+def by_torch(call):
+    """A reference convolution, which has torch's shape, on channel-major maps."""
+
+    def on_maps(pattern, one, other):
+        one, other = (t.transpose(0, 1) if t.dim() == 4 else t for t in (one, other))
+        found = call(pattern, WINDOW, one, other)
+        return found.transpose(0, 1) if found.dim() == 4 else found
+
+    return on_maps
 
 
 REFERENCE = {
     operators.product: reference.product,
     operators.transposed_product: reference.transposed_product,
     operators.outer: reference.outer,
+    convolutions.convolution: by_torch(convolution_reference.convolution),
+    convolutions.transposed_convolution: by_torch(
+        lambda *given: convolution_reference.transposed(*given, SIZE)
+    ),
+    convolutions.convolution_outer: by_torch(convolution_reference.outer),
 }
 
 
@@ -65,17 +104,16 @@ REFERENCE = {
 @pytest.mark.parametrize("pattern", [RAGGED, EMPTY], ids=["ragged", "empty"])
 @pytest.mark.parametrize("operator", REFERENCE, ids=str)
 def test_torchs_own_check_of_operators_passes(operator, pattern, dtype):
-    *tensors, words, size = every_call(pattern, 6, dtype)[operator]
-    leaves = [t.requires_grad_() for t in tensors]
-    assert set(torch.library.opcheck(operator, (*leaves, words, size)).values()) == {"SUCCESS"}
+    one, other, *rest = every_call(pattern, 6, dtype)[operator]
+    leaves = [t.requires_grad_() for t in (one, other)]
+    assert set(torch.library.opcheck(operator, (*leaves, *rest)).values()) == {"SUCCESS"}
 
 
 @pytest.mark.parametrize("operator", REFERENCE, ids=str)
 def test_shapes_are_known_without_data(operator):
     arguments = every_call(RAGGED, 5)[operator]
     want = operator(*arguments)
-    *tensors, size = arguments
-    got = operator(*(t.to("meta") for t in tensors), size)
+    got = operator(*(a.to("meta") if isinstance(a, torch.Tensor) else a for a in arguments))
     assert got.is_meta
     assert (got.shape, got.dtype, got.stride()) == (want.shape, want.dtype, want.stride())
 
@@ -106,6 +144,8 @@ def test_whoever_watches_torch_sees_the_operators():
 class Net(torch.nn.Module):
     """Two wired layers, one with a bias."""
 
+    given = (24,)  # features
+
     def __init__(self) -> None:
         super().__init__()
         wiring = ws_flex(nodes=8, degree=3, rewire=0.3)
@@ -119,25 +159,46 @@ class Net(torch.nn.Module):
         return self.second(self.first(x).tanh())
 
 
-def trained(call, net: Net, batch: int) -> list[torch.Tensor]:
-    x = drawn(batch, 24, seed=batch).requires_grad_()
+class Maps(torch.nn.Module):
+    """Wired convolutions of every kind, channel-major."""
+
+    given = 6, 7, 8  # channels, height, width
+
+    def __init__(self) -> None:
+        super().__init__()
+        wiring = ws_flex(nodes=5, degree=3, rewire=0.3)
+        first = Pattern.from_wiring(wiring, out=11, into=6)
+        self.first = WiredConv2d(first, 3, stride=2, padding=1, bias=True, seed=1)
+        self.second = WiredConv2d(Pattern.from_wiring(wiring, out=9, into=11), 3, padding=1, seed=2)
+        self.past = WiredConv2d(Pattern.from_wiring(wiring, out=9, into=6), 1, stride=2, seed=3)
+
+    def forward(self, x):
+        x = x.transpose(0, 1)
+        y = self.second.features(self.first.features(x).tanh()) + self.past.features(x)
+        return y.transpose(0, 1)
+
+
+def trained(call, net: torch.nn.Module, batch: int) -> list[torch.Tensor]:
+    x = drawn(batch, *net.given, seed=batch).requires_grad_()
     y = call(x)
     return [y.detach(), *torch.autograd.grad(y.square().sum(), [x, *net.parameters()])]
 
 
+@pytest.mark.parametrize("made", [Net, Maps])
 @pytest.mark.parametrize("backend", ["eager", "aot_eager", "inductor"])
 @pytest.mark.filterwarnings("ignore")
-def test_a_net_compiles_without_a_break_and_computes_the_same(backend):
+def test_a_net_compiles_without_a_break_and_computes_the_same(backend, made):
     if backend == "inductor" and not shutil.which("g++"):
         pytest.skip("inductor needs a C++ compiler")
     torch._dynamo.reset()
-    net = Net()
+    net = made()
     compiled = torch.compile(net, backend=backend, fullgraph=True)
     for batch in (6, 9, 17):
         for got, want in zip(trained(compiled, net, batch), trained(net, net, batch), strict=True):
             torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
     with torch.no_grad():
-        torch.testing.assert_close(compiled(drawn(6, 24)), net(drawn(6, 24)))
+        x = drawn(6, *net.given)
+        torch.testing.assert_close(compiled(x), net(x))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -170,12 +231,14 @@ def test_a_compiled_function_follows_the_pattern_it_is_given():
         assert torch.equal(compiled(pattern, weight, x), product(pattern, weight, x))
 
 
+@pytest.mark.parametrize(("made", "name"), [(Net, "product"), (Maps, "convolution")])
 @pytest.mark.filterwarnings("ignore")
-def test_a_net_can_be_exported():
-    net = Net()
-    program = torch.export.export(net, (drawn(5, 24),))
-    assert "wireloom.product" in program.graph_module.code
-    torch.testing.assert_close(program.module()(drawn(5, 24)), net(drawn(5, 24)))
+def test_a_net_can_be_exported(made, name):
+    net = made()
+    x = drawn(5, *net.given)
+    program = torch.export.export(net, (x,))
+    assert f"wireloom.{name}" in program.graph_module.code
+    torch.testing.assert_close(program.module()(x), net(x))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -191,6 +254,23 @@ def test_autocast_runs_the_operators_in_float32(dtype):
     assert torch.equal(got, product(RAGGED, weight, leaves[1].detach().float()))
     slopes = torch.autograd.grad(got, leaves, y)
     assert [s.dtype for s in slopes] == [torch.float32, dtype]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("window", [Window.of(3, padding=1), Window.of(1)], ids=str)
+def test_autocast_runs_the_convolutions_in_float32(window, dtype):
+    weight = drawn(RAGGED.weights * window.taps)
+    x, y = drawn(2, 27, 5, 4, seed=1), drawn(2, 26, 5, 4, seed=2)
+    leaves = weight.clone().requires_grad_(), x.to(dtype).requires_grad_()
+    with torch.autocast("cpu", dtype=dtype):
+        got = convolution(RAGGED, window, *leaves)
+        assert convolution_outer(RAGGED, window, y.to(dtype), x).dtype == torch.float32
+    assert got.dtype == torch.float32
+    wide = leaves[1].detach().float()
+    assert torch.equal(got, convolution(RAGGED, window, weight, wide))
+    slopes = torch.autograd.grad(got, leaves, y)
+    assert [s.dtype for s in slopes] == [torch.float32, dtype]
+    assert torch.equal(slopes[0], convolution_outer(RAGGED, window, y, wide))
 
 
 def test_gradients_can_be_taken_after_a_first_look_without_them():
@@ -396,8 +476,8 @@ def strided(tensor: torch.Tensor, kind: int) -> torch.Tensor:
 )
 def test_native_operators_are_the_reference_on_anything(pattern, batch, kinds, threads):
     torch.set_num_threads(threads)
-    for operator, (one, other, words, size) in every_call(pattern, batch).items():
-        got = operator(strided(one, kinds[0]), strided(other, kinds[1]), words, size)
+    for operator, (one, other, *rest) in every_call(pattern, batch).items():
+        got = operator(strided(one, kinds[0]), strided(other, kinds[1]), *rest)
         want = REFERENCE[operator](pattern, one.double(), other.double())
         scale = REFERENCE[operator](pattern, one.double().abs(), other.double().abs())
         assert got.shape == want.shape
@@ -407,21 +487,21 @@ def test_native_operators_are_the_reference_on_anything(pattern, batch, kinds, t
 @quick
 @given(patterns(), patterns(), st.integers(0, 3))
 def test_a_plan_of_another_wiring_is_refused_or_right(mine, other, batch):
-    for operator, (one, two, _, size) in every_call(mine, batch).items():
+    for operator, (one, two, _, *rest) in every_call(mine, batch).items():
         words = plan(other).words
         if (*mine.shape, mine.weights) == (*other.shape, other.weights):
             want = REFERENCE[operator](other, one, two)
-            torch.testing.assert_close(operator(one, two, words, size), want)
+            torch.testing.assert_close(operator(one, two, words, *rest), want)
         else:
             for dtype in (torch.float32, torch.float64):
                 with pytest.raises(ValueError, match="the plan is one of"):
-                    operator(one.to(dtype), two.to(dtype), words, size)
+                    operator(one.to(dtype), two.to(dtype), words, *rest)
 
 
 @settings(deadline=None, max_examples=200)
 @given(data=st.data())
 def test_a_damaged_plan_is_refused_or_harmless(data):
-    for operator, (one, other, words, size) in every_call(RAGGED, 5).items():
+    for operator, (one, other, words, *rest) in every_call(RAGGED, 5).items():
         damaged = words.clone()
         raw = damaged.view(torch.uint8)
         for _ in range(data.draw(st.integers(1, 3))):
@@ -429,16 +509,16 @@ def test_a_damaged_plan_is_refused_or_harmless(data):
             raw[place] = data.draw(st.integers(0, 255))
         damaged = damaged[: len(damaged) - data.draw(st.sampled_from([0, 0, 0, 1, 5]))].clone()
         try:
-            got = operator(one, other, damaged, size)
+            got = operator(one, other, damaged, *rest)
         except ValueError:
             continue
-        assert got.shape == operator(one, other, words, size).shape
+        assert got.shape == operator(one, other, words, *rest).shape
 
 
 @pytest.mark.parametrize("operator", REFERENCE, ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_operators_refuse_what_is_no_plan(operator, dtype):
-    one, other, words, size = every_call(RAGGED, 5, dtype)[operator]
+    one, other, words, size, *rest = every_call(RAGGED, 5, dtype)[operator]
     for wrong in (
         torch.zeros(0, dtype=torch.int64),
         torch.zeros(40, dtype=torch.int64),
@@ -448,15 +528,15 @@ def test_operators_refuse_what_is_no_plan(operator, dtype):
         words.double(),
     ):
         with pytest.raises(InvalidValue, match="`plan`"):
-            operator(one, other, wrong.clone(), size)
-    for wrong in (size + 1, 0):
+            operator(one, other, wrong.clone(), size, *rest)
+    for wrong in (size + WINDOW.taps, 0):
         with pytest.raises(ValueError, match="the plan is one of"):
-            operator(one, other, words, wrong)
+            operator(one, other, words, wrong, *rest)
 
 
 @pytest.mark.parametrize("operator", REFERENCE, ids=str)
 def test_operators_refuse_operands_that_do_not_fit(operator):
-    one, other, words, size = every_call(RAGGED, 5)[operator]
+    one, other, *rest = every_call(RAGGED, 5)[operator]
     for wrong in (
         (one[:-1], other),
         (one, other[:-1]),
@@ -466,4 +546,4 @@ def test_operators_refuse_operands_that_do_not_fit(operator):
         (one, other.to("meta")),
     ):
         with pytest.raises(ValueError, match=r"operands|the plan is one of"):
-            operator(*wrong, words, size)
+            operator(*wrong, *rest)

@@ -19,10 +19,8 @@ from test_compute import EMPTY, RAGGED, drawn, patterns
 from wireloom.base import InvalidValue
 from wireloom.compute import (
     Pattern,
-    convolution_cpu,
     convolution_gpu,
     convolution_reference,
-    cpu,
     gpu,
     operators,
     outer,
@@ -32,6 +30,7 @@ from wireloom.compute import (
 from wireloom.compute.convolution import convolution
 from wireloom.compute.plan import pattern_of, plan, words_on
 from wireloom.compute.window import Window
+from wireloom.native import _native
 from wireloom.nn import WiredLinear
 from wireloom.wiring import ws_flex
 
@@ -56,8 +55,8 @@ def interpreter():
     """Without a GPU, the kernels run in Triton's interpreter (see conftest)."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gpu, "interpreted", not GPU)
-        for name in ("product", "transposed_product", "outer"):
-            patch.setattr(cpu, name, None)  # not by the native kernels
+        for name in ("product", "outer", "convolution", "convolution_outer"):
+            patch.setattr(_native, name, None)
         yield
 
 
@@ -185,10 +184,12 @@ def maps_for(pattern: Pattern, window: Window, images: int, dtype: torch.dtype):
 
 def convolved(pattern: Pattern, window: Window, weight, x, y):
     words, (rows, columns) = words_on(pattern, x.device), pattern.shape
+    rest = window.numbers, *x.shape[2:]
+    x, y = x.transpose(0, 1), y.transpose(0, 1)
     return (
-        convolution_gpu.convolution(words, window, weight, x, rows),
-        convolution_gpu.transposed(words, window, weight, y, tuple(x.shape[2:]), columns),
-        convolution_gpu.outer(words, window, y, x, pattern.weights),
+        convolution_gpu.convolution(words, weight, x, rows, *rest).transpose(0, 1),
+        convolution_gpu.transposed(words, weight, y, columns, *rest).transpose(0, 1),
+        convolution_gpu.outer(words, y, x, len(weight), *rest),
     )
 
 
@@ -224,7 +225,6 @@ def test_the_convolution_operator_runs_on_these_kernels(monkeypatch):
     weight, x, dy = maps_for(RAGGED, WINDOWS[0], 2, torch.float32)
     want = by_reference(RAGGED, WINDOWS[0], weight.double(), x.double(), dy.double())
     for name in ("convolution", "transposed", "outer"):
-        monkeypatch.setattr(convolution_cpu, name, None)
         monkeypatch.setattr(convolution_reference, name, None)
     weight.requires_grad_()
     x.requires_grad_()

@@ -1,88 +1,111 @@
 """The native convolutions on torch tensors: float32, on the CPU, channel-major.
 
-As in `cpu`, type, layout and length of every array are checked before an address is taken.
+As in `cpu`, type, layout and length of every array are checked before an address is taken. Maps are
+[channels, images, height, width]; ``window`` is `Window.numbers`; ``height`` and ``width`` are the
+input maps' own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from wireloom.compute.cpu import address
-from wireloom.compute.plan import Plan
-from wireloom.compute.window import Pair, Window
+from wireloom.compute.window import Window
 from wireloom.native import _native
 
 
-def _maps(window: Window, images: int, x_size: Pair, y_size: Pair) -> Tensor:
-    """The numbers that describe a convolution's maps: int64 [13]."""
-    parts = (window.size, window.stride, window.padding, window.dilation)
-    return torch.tensor([images, *x_size, *y_size, *(v for pair in parts for v in pair)])
+def serves(*tensors: Tensor) -> bool:
+    """Whether the native convolutions can take these tensors."""
+    return all(t.dtype == torch.float32 and t.is_cpu for t in tensors)
 
 
-def _major(maps: Tensor) -> Tensor:
-    """[images, channels, height, width] as it lies in memory, channels first."""
-    return maps.transpose(0, 1).contiguous()
+def convolution(
+    plan: Tensor,
+    weight: Tensor,
+    x: Tensor,
+    rows: int,
+    window: Sequence[int],
+    height: int,
+    width: int,
+) -> Tensor:
+    """[rows, images, output height, output width] from [columns, images, height, width]."""
+    y = torch.empty(rows, x.shape[1], *Window.read(window).output(height, width))
+    return _convolution(plan, weight, x, y, window, (height, width), back=False)
 
 
-def convolution(plan: Plan, window: Window, weight: Tensor, x: Tensor) -> Tensor:
-    """[images, rows, output height, output width] from [images, columns, height, width]."""
-    return _convolution(plan, window, weight, x, window.output(*x.shape[2:]), back=False)
-
-
-def transposed(plan: Plan, window: Window, weight: Tensor, y: Tensor, map_size: Pair) -> Tensor:
-    """The gradient of `convolution` for an input whose maps have ``map_size``."""
-    return _convolution(plan, window, weight, y, map_size, back=True)
+def transposed(
+    plan: Tensor,
+    weight: Tensor,
+    y: Tensor,
+    columns: int,
+    window: Sequence[int],
+    height: int,
+    width: int,
+) -> Tensor:
+    """The gradient of `convolution` for its input."""
+    x = torch.empty(columns, y.shape[1], height, width)
+    return _convolution(plan, weight, y, x, window, (height, width), back=True)
 
 
 def _convolution(
-    plan: Plan, window: Window, weight: Tensor, x: Tensor, size: Pair, *, back: bool
+    plan: Tensor,
+    weight: Tensor,
+    given: Tensor,
+    result: Tensor,
+    window: Sequence[int],
+    size: tuple[int, int],
+    *,
+    back: bool,
 ) -> Tensor:
-    images, inputs, height, width = x.shape
-    rows, columns = (plan.columns, plan.rows) if back else (plan.rows, plan.columns)
-    assert inputs == columns
-    if plan.weights == 0 or images == 0:  # empty lists have no address
-        return torch.zeros(rows, images, *size).transpose(0, 1)
-    x, weight = _major(x), weight.contiguous()
-    y = torch.empty(rows, images, *size)
-    lists = plan.transposed if back else plan.forward
-    spans = plan.transposed_spans if back else plan.forward_spans
-    here = (height, width)
-    maps = _maps(window, images, size if back else here, here if back else size)
-    _native.convolution(
-        *lists.addresses,
-        *spans.addresses,
-        address(weight, plan.weights * window.taps),
-        address(x, columns, images, height, width),
-        address(y, rows, images, *size),
-        address(maps, 13, dtype=torch.int64),
+    assert serves(weight, given)
+    weight, given = weight.contiguous(), given.contiguous()
+    rows, columns = (given, result) if back else (result, given)
+    _native.convolution(  # which holds the plan against all these sizes
+        plan.data_ptr(),
+        plan.numel(),
         back,
+        weight.data_ptr(),
+        given.data_ptr(),
+        result.data_ptr(),
+        len(rows),
+        len(columns),
+        len(weight) // (window[0] * window[1]),
+        window,
+        given.shape[1],
+        *size,
         torch.get_num_threads(),
     )
-    return y.transpose(0, 1)
+    return result
 
 
-def outer(plan: Plan, window: Window, y: Tensor, x: Tensor) -> Tensor:
-    """The gradient of `convolution` for its weights: [weights * taps]."""
-    images = len(x)
-    if plan.weights == 0 or images == 0:
-        return torch.zeros(plan.weights * window.taps)
-    y, x = _major(y), _major(x)
-    gradient = torch.empty(plan.weights * window.taps)
-    x_size, y_size = (x.shape[2], x.shape[3]), (y.shape[2], y.shape[3])
-    maps = _maps(window, images, x_size, y_size)
-    groups, row_start, input_start, inputs, _, weight_first, _ = plan.forward.addresses
+def outer(
+    plan: Tensor,
+    y: Tensor,
+    x: Tensor,
+    weights: int,
+    window: Sequence[int],
+    height: int,
+    width: int,
+) -> Tensor:
+    """The gradient of `convolution` for its weights, one for each tap: [weights]."""
+    assert serves(y, x)
+    y, x = y.contiguous(), x.contiguous()
+    gradient = torch.empty(weights)
     _native.convolution_outer(
-        groups,
-        row_start,
-        input_start,
-        inputs,
-        weight_first,
-        *plan.forward_spans.addresses,
-        address(y, plan.rows, images, *y_size),
-        address(x, plan.columns, images, *x_size),
-        address(gradient, plan.weights * window.taps),
-        address(maps, 13, dtype=torch.int64),
+        plan.data_ptr(),
+        plan.numel(),
+        y.data_ptr(),
+        x.data_ptr(),
+        gradient.data_ptr(),
+        len(y),
+        len(x),
+        weights // (window[0] * window[1]),
+        window,
+        x.shape[1],
+        height,
+        width,
         torch.get_num_threads(),
     )
     return gradient

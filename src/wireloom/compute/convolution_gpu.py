@@ -1,9 +1,12 @@
 """Convolutions by the Triton kernels: the products of `gpu`, each weight with a pixel of its own.
 
-As there, nothing has run on a GPU yet. Maps lie channel-major, [channels, images, height, width].
+As there, nothing has run on a GPU yet. Arguments are those of the operators; maps are
+[channels, images, height, width].
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from torch import Tensor
 
@@ -16,34 +19,66 @@ def _maps(window: Window, read: Pair, along: Pair) -> gpu.Maps:
     return gpu.Maps(window.taps, numbers, (*read, *along))
 
 
-def _pixels(maps: Tensor) -> Tensor:
-    """[images, channels, height, width] as [channels, images * height * width]."""
-    return maps.transpose(0, 1).flatten(1)
-
-
 def _size(maps: Tensor) -> Pair:
     return maps.shape[2], maps.shape[3]
 
 
-def convolution(words: Tensor, window: Window, weight: Tensor, x: Tensor, rows: int) -> Tensor:
-    """[images, rows, output height, output width] from [images, columns, height, width]."""
-    size = window.output(*_size(x))
-    maps = _maps(window, _size(x), size)
-    images = len(x)
-    y = gpu.sums(words, weight, _pixels(x), rows, images * size[0] * size[1], maps, back=False)
-    return y.view(rows, images, *size).transpose(0, 1)
+def convolution(
+    words: Tensor,
+    weight: Tensor,
+    x: Tensor,
+    rows: int,
+    window: Sequence[int],
+    height: int,
+    width: int,
+) -> Tensor:
+    """[rows, images, output height, output width] from [columns, images, height, width]."""
+    there = Window.read(window)
+    size = there.output(height, width)
+    return _sums(words, weight, x, rows, size, _maps(there, _size(x), size), back=False)
 
 
 def transposed(
-    words: Tensor, window: Window, weight: Tensor, y: Tensor, size: Pair, columns: int
+    words: Tensor,
+    weight: Tensor,
+    y: Tensor,
+    columns: int,
+    window: Sequence[int],
+    height: int,
+    width: int,
 ) -> Tensor:
-    """The gradient of `convolution` for an input whose maps have ``size``."""
-    maps = _maps(window, _size(y), size)
-    images = len(y)
-    x = gpu.sums(words, weight, _pixels(y), columns, images * size[0] * size[1], maps, back=True)
-    return x.view(columns, images, *size).transpose(0, 1)
+    """The gradient of `convolution` for an input whose maps are height x width."""
+    size = height, width
+    maps = _maps(Window.read(window), _size(y), size)
+    return _sums(words, weight, y, columns, size, maps, back=True)
 
 
-def outer(words: Tensor, window: Window, y: Tensor, x: Tensor, weights: int) -> Tensor:
-    """The gradient of `convolution` for its weights: [weights * taps]."""
-    return gpu.slopes(words, _pixels(y), _pixels(x), weights, _maps(window, _size(x), _size(y)))
+def _sums(
+    words: Tensor,
+    weight: Tensor,
+    given: Tensor,
+    channels: int,
+    size: Pair,
+    maps: gpu.Maps,
+    *,
+    back: bool,
+) -> Tensor:
+    images = given.shape[1]
+    pixels = images * size[0] * size[1]
+    sums = gpu.sums(words, weight, given.flatten(1), channels, pixels, maps, back=back)
+    return sums.view(channels, images, *size)
+
+
+def outer(
+    words: Tensor,
+    y: Tensor,
+    x: Tensor,
+    weights: int,
+    window: Sequence[int],
+    height: int,
+    width: int,
+) -> Tensor:
+    """The gradient of `convolution` for its weights, one for each tap: [weights]."""
+    there = Window.read(window)
+    maps = _maps(there, _size(x), _size(y))
+    return gpu.slopes(words, y.flatten(1), x.flatten(1), weights // there.taps, maps)

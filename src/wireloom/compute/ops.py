@@ -15,7 +15,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from wireloom.base import InvalidValue
-from wireloom.compute import cpu, operators, reference
+from wireloom.compute import cpu, operators, reference, registry
 from wireloom.compute.pattern import Pattern
 from wireloom.compute.plan import plan, words_on
 
@@ -42,13 +42,16 @@ def _same(what: str, first: Tensor, *others: Tensor) -> None:
             )
 
 
-def _operate(operator: Any, one: Tensor, other: Tensor, pattern: Pattern, size: int) -> Tensor:
+def operate(
+    operator: Any, one: Tensor, other: Tensor, pattern: Pattern, size: int, *rest: Any
+) -> Tensor:
+    """An operator of the registry on a pattern, in the dtype that autocast asks for."""
     device = one.device
     if torch.is_autocast_enabled(device.type):
-        one, other = operators.widened(one), operators.widened(other)
-    _same("a product", one, other)
+        one, other = registry.widened(one), registry.widened(other)
+    registry.refuse_strangers(one, other)
     words = plan(pattern).words if device.type == "cpu" else words_on(pattern, device)
-    return operators.call(operator, one, other, words, size)
+    return registry.call(operator, one, other, words, size, *rest)
 
 
 def product(pattern: Pattern, weight: Tensor, x: Tensor) -> Tensor:
@@ -70,7 +73,7 @@ def product(pattern: Pattern, weight: Tensor, x: Tensor) -> Tensor:
     lists = plan(pattern)
     _check(pattern, "weight", weight, lists.weights)
     _check(pattern, "x", x, lists.columns, "batch")
-    return _operate(operators.product, weight, x, pattern, lists.rows)
+    return operate(operators.product, weight, x, pattern, lists.rows)
 
 
 def outer(pattern: Pattern, y: Tensor, x: Tensor) -> Tensor:
@@ -82,7 +85,7 @@ def outer(pattern: Pattern, y: Tensor, x: Tensor) -> Tensor:
     lists = plan(pattern)
     _check(pattern, "y", y, lists.rows, "batch")
     _check(pattern, "x", x, lists.columns, y.shape[1])
-    return _operate(operators.outer, y, x, pattern, lists.weights)
+    return operate(operators.outer, y, x, pattern, lists.weights)
 
 
 class _Norm(Function):

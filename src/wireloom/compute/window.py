@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from wireloom.base import InvalidValue, is_whole
 
@@ -61,15 +62,27 @@ class Window:
             _pair("dilation", dilation),
         )
 
+    @classmethod
+    def read(cls, numbers: Sequence[int]) -> Window:
+        """From the eight numbers of `numbers`."""
+        if len(numbers) != 8:
+            raise InvalidValue(f"a window has 8 numbers; got {len(numbers)}")
+        return _read(tuple(numbers))
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Size, stride, padding and dilation, as (height, width) one after another."""
+        return (*self.size, *self.stride, *self.padding, *self.dilation)
+
     @property
     def taps(self) -> int:
         """Weights of one entry of the pattern."""
         return self.size[0] * self.size[1]
 
     @property
-    def plain(self) -> bool:
-        """Whether each output pixel reads its own input pixel alone: a product on pixels."""
-        return self.taps == 1 and self.stride == (1, 1) and self.padding == (0, 0)
+    def pointwise(self) -> bool:
+        """Whether each output pixel reads one input pixel alone: a product on some pixels."""
+        return self.taps == 1 and self.padding == (0, 0)
 
     def output(self, height: int, width: int) -> Pair:
         """Height and width of the output map; below 1 if the window does not fit."""
@@ -80,3 +93,8 @@ class Window:
             )
         )
         return height, width
+
+
+@lru_cache(maxsize=256)
+def _read(numbers: tuple[int, ...]) -> Window:
+    return Window(numbers[0:2], numbers[2:4], numbers[4:6], numbers[6:8])  # pyright: ignore[reportArgumentType]

@@ -4,9 +4,11 @@
 // lengths, and an address costs a tenth of what an exchanged tensor does.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "bindings.hpp"
 #include "kernels.hpp"
@@ -65,9 +67,16 @@ PlanLists plan_at(Address words, int64_t length, int64_t rows, int64_t columns, 
     return plan;
 }
 
-Maps maps_at(Address numbers) {
-    const int64_t* n = at<int64_t>(numbers);
-    return {n[0], n[1], n[2], n[3], n[4], {n[5], n[7], n[9], n[11]}, {n[6], n[8], n[10], n[12]}};
+// The maps of a convolution whose input is `images` of height x width. The window is kernel,
+// stride, padding and dilation, as (height, width) each.
+Maps maps_of(const std::vector<int64_t>& window, int64_t images, int64_t height, int64_t width) {
+    constexpr int64_t kMost = int64_t{1} << 31;
+    if (window.size() != 8) throw std::invalid_argument("a window has 8 numbers");
+    for (int i = 0; i < 8; ++i)
+        if (window[i] < (i == 4 || i == 5 ? 0 : 1) || window[i] >= kMost)
+            throw std::invalid_argument("a window's number is out of range");
+    const Window down{window[0], window[2], window[4], window[6]}, across{window[1], window[3], window[5], window[7]};
+    return {images, height, width, down.outputs(height), across.outputs(width), down, across};
 }
 
 }  // namespace
@@ -90,24 +99,21 @@ void bind_kernels(nb::module_& m) {
         nb::gil_scoped_release release;
         body().products.outer(args, threads);
     });
-    m.def("convolution", [](int64_t groups, Address row_start, Address input_start, Address inputs,
-                            Address weight_start, Address weight_first, Address row_stride, int64_t spans,
-                            Address span_start, Address span_inputs, Address weights, Address x, Address y,
-                            Address maps, bool back, int threads) {
-        const ConvolutionArgs args{groups, at<int32_t>(row_start), at<int64_t>(input_start), at<int32_t>(inputs),
-                                   at<int64_t>(weight_start), at<int64_t>(weight_first), at<int64_t>(row_stride),
-                                   spans, at<int32_t>(span_start), at<int32_t>(span_inputs), at<float>(weights),
-                                   at<float>(x), at<float>(y), maps_at(maps), back};
+    m.def("convolution", [](Address words, int64_t length, bool back, Address weights, Address x, Address y,
+                            int64_t rows, int64_t columns, int64_t size, const std::vector<int64_t>& window,
+                            int64_t images, int64_t height, int64_t width, int threads) {
+        const PlanLists plan = plan_at(words, length, rows, columns, size);
+        const ConvolutionArgs args{plan, back, at<float>(weights), at<float>(x), at<float>(y),
+                                   maps_of(window, images, height, width)};
         nb::gil_scoped_release release;
         body().convolutions.convolution(args, threads);
     });
-    m.def("convolution_outer", [](int64_t groups, Address row_start, Address input_start, Address inputs,
-                                  Address weight_first, int64_t spans, Address span_start, Address span_inputs,
-                                  Address dy, Address x, Address gradient, Address maps, int threads) {
-        const ConvolutionOuterArgs args{groups, at<int32_t>(row_start), at<int64_t>(input_start),
-                                        at<int32_t>(inputs), at<int64_t>(weight_first), spans,
-                                        at<int32_t>(span_start), at<int32_t>(span_inputs), at<float>(dy),
-                                        at<float>(x), at<float>(gradient), maps_at(maps)};
+    m.def("convolution_outer", [](Address words, int64_t length, Address dy, Address x, Address gradient, int64_t rows,
+                                  int64_t columns, int64_t size, const std::vector<int64_t>& window, int64_t images,
+                                  int64_t height, int64_t width, int threads) {
+        const PlanLists plan = plan_at(words, length, rows, columns, size);
+        const ConvolutionOuterArgs args{plan, at<float>(dy), at<float>(x), at<float>(gradient),
+                                        maps_of(window, images, height, width)};
         nb::gil_scoped_release release;
         body().convolutions.outer(args, threads);
     });

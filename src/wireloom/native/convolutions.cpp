@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <memory>
 #include <utility>
+#include <vector>
 
 namespace wireloom {
 namespace WIRELOOM_BODY {
@@ -30,6 +32,36 @@ private:
     std::unique_ptr<float[], Free> held_;
     int64_t size_ = 0;
 };
+
+// ---- groups ----------------------------------------------------------------------------------
+
+// Groups that share no inputs with those of other spans, as the members of a population; and the
+// inputs among which theirs are.
+struct Span {
+    int64_t begin, end, first, last;
+};
+
+// The shortest spans of a side's groups.
+std::vector<Span> spans_of(const Side& side) {
+    std::vector<Span> spans;
+    std::vector<int64_t> least(side.groups + 1, std::numeric_limits<int64_t>::max());  // read from here on
+    for (int64_t g = side.groups - 1; g >= 0; --g) {
+        const bool reads = side.first[g] < side.first[g + 1];
+        least[g] = std::min(least[g + 1], reads ? side.node(side.first[g]) : least[g + 1]);
+    }
+    int64_t most = -1;
+    for (int64_t g = 0; g < side.groups; ++g) {
+        if (side.first[g] == side.first[g + 1]) continue;  // belongs to whom it follows
+        if (spans.empty())
+            spans.push_back({0, 0, side.left[least[g]], 0});
+        else if (most < least[g])
+            spans.back().end = g, spans.push_back({g, 0, side.left[least[g]], 0});
+        most = std::max(most, side.node(side.first[g + 1] - 1));
+        spans.back().last = side.left[most + 1];
+    }
+    if (!spans.empty()) spans.back().end = side.groups;
+    return spans;
+}
 
 // ---- the convolution -------------------------------------------------------------------------
 
@@ -125,33 +157,46 @@ inline void place(const Sweep& s, const float* y, int64_t top, int64_t rows, int
     }
 }
 
-// Groups begin..end, whose inputs are among first..last, on the images and rows of one band.
-struct Share {
-    int64_t begin, end, first, last, image, top;
+// The groups of a convolution, and where the weights of each lie: row by row, in entries.
+struct Work {
+    const ConvolutionArgs& args;
+    const Side side;
+    const float* weights;
+    const int64_t* weight_first;
+    std::vector<Span> spans;
 };
 
-void run_share(const ConvolutionArgs& a, const Sweep& s, const Share& share, Store& cells_store,
-               Store& outputs_store) {
+// Groups of a span, on the images and rows of one band.
+struct Share {
+    Span span;
+    int64_t image, top;
+};
+
+void run_share(const Work& work, const Sweep& s, const Share& share, Store& cells_store, Store& outputs_store,
+               std::vector<int32_t>& inputs) {
+    const ConvolutionArgs& a = work.args;
     const Maps& m = a.maps;
+    const auto& [begin, end, first_input, last_input] = share.span;
     const int64_t in_plane = s.rows.inputs * s.columns.inputs;
     const int64_t out_height = a.back ? m.height : m.out_height, out_width = a.back ? m.width : m.out_width;
     const int64_t out_plane = out_height * out_width, top = share.top;
     const int64_t rows_here = std::min(s.band, s.rows.outputs - top), runs = s.flat ? 1 : rows_here;
-    float* cells = cells_store.floats(s.floats(share.last - share.first)) - share.first * s.channel;
-    const float* end = a.x + share.last * m.images * in_plane;
-    for (int64_t c = share.first; c < share.last; ++c)
-        fill(s, a.x + (c * m.images + share.image) * in_plane, end, top, cells + c * s.channel);
+    float* cells = cells_store.floats(s.floats(last_input - first_input));
+    const float* x_end = a.x + last_input * m.images * in_plane;
+    for (int64_t c = first_input; c < last_input; ++c)
+        fill(s, a.x + (c * m.images + share.image) * in_plane, x_end, top, cells + (c - first_input) * s.channel);
     const int64_t row_floats = s.runs() * s.run_stride, kernel = m.taps();
     float* outputs = outputs_store.floats(kRows * row_floats);
-    for (int64_t g = share.begin; g < share.end; ++g) {
-        const int64_t first = a.row_start[g], rows = a.row_start[g + 1] - first, begin = a.input_start[g];
-        const int64_t stride = a.row_stride[g] * kernel;
-        const float* weights = a.weights + a.weight_first[g] * kernel;
+    for (int64_t g = begin; g < end; ++g) {
+        const int64_t first = work.side.top[g], rows = work.side.rows(g), read = work.side.count(g);
+        const int64_t stride = read * kernel;
+        const float* weights = work.weights + work.weight_first[g] * kernel;
+        if (static_cast<int64_t>(inputs.size()) < read) inputs.resize(read);
+        work.side.list(g, first_input, inputs.data());
         const int64_t tiles = tiles_over(rows, s.vectors());
         for (int64_t t = 0; t < tiles; ++t) {
             const int64_t row = rows * t / tiles, count = rows * (t + 1) / tiles - row;
-            Group group{a.inputs + begin, a.input_start[g + 1] - begin, weights + row * stride, stride, kernel,
-                        nullptr, 0, s.channel};
+            Group group{inputs.data(), read, weights + row * stride, stride, kernel, nullptr, 0, s.channel};
             const int64_t pieces = (s.vectors() + vectors_of(count) - 1) / vectors_of(count);
             for (int64_t run = 0; run < runs; ++run) {
                 int64_t from, to;
@@ -172,81 +217,83 @@ void run_share(const ConvolutionArgs& a, const Sweep& s, const Share& share, Sto
     }
 }
 
-void run_sweep(const ConvolutionArgs& a, const Sweep& s, int threads) {
+void run_sweep(const Work& work, const Sweep& s, int threads) {
     if (s.rows.outputs <= 0 || s.columns.outputs <= 0) return;
     int64_t widest = 0;
-    for (int64_t i = 0; i < a.spans; ++i)
-        widest = std::max<int64_t>(widest, a.span_inputs[2 * i + 1] - a.span_inputs[2 * i]);
-    for (const Part& part : parts_of(s, a.maps.images, widest, 1)) {
-        const int64_t bands = part.bands(), shares = a.spans * part.chunks() * bands;
+    for (const Span& span : work.spans) widest = std::max(widest, span.last - span.first);
+    const int64_t spans = static_cast<int64_t>(work.spans.size());
+    for (const Part& part : parts_of(s, work.args.maps.images, widest, 1)) {
+        const int64_t bands = part.bands(), shares = spans * part.chunks() * bands;
         const int64_t pieces = threads > 1 && shares < 8 * threads ? (8 * threads + shares - 1) / shares : 1;
 #pragma omp parallel num_threads(threads)
         {
             static thread_local Store cells, outputs;
+            static thread_local std::vector<int32_t> inputs;
 #pragma omp for schedule(dynamic, 1)
             for (int64_t i = 0; i < shares * pieces; ++i) {
-                const int64_t span = i / pieces / bands / part.chunks(), image = i / pieces / bands % part.chunks();
-                const int64_t band = i / pieces % bands, piece = i % pieces;
-                const int64_t begin = a.span_start[span], count = a.span_start[span + 1] - begin;
-                const Share share{begin + count * piece / pieces, begin + count * (piece + 1) / pieces,
-                                  a.span_inputs[2 * span], a.span_inputs[2 * span + 1],
-                                  part.from + image * part.sweep.images, band * part.sweep.band};
-                if (share.begin < share.end) run_share(a, part.sweep, share, cells, outputs);
+                const int64_t image = i / pieces / bands % part.chunks(), band = i / pieces % bands, piece = i % pieces;
+                Share share{work.spans[i / pieces / bands / part.chunks()], part.from + image * part.sweep.images,
+                            band * part.sweep.band};
+                const int64_t begin = share.span.begin, count = share.span.end - begin;
+                share.span.begin = begin + count * piece / pieces;
+                share.span.end = begin + count * (piece + 1) / pieces;
+                if (share.span.begin < share.span.end) run_share(work, part.sweep, share, cells, outputs, inputs);
             }
         }
     }
 }
 
-// Going back, the weights of a row's inputs lie far apart: gathered once, row by row.
-struct Gathered {
-    std::vector<int64_t> first, stride;  // of each group, in entries
-
-    Gathered(const ConvolutionArgs& a, Store& store, int threads) : first(a.groups + 1, 0), stride(a.groups) {
-        for (int64_t g = 0; g < a.groups; ++g) {
-            stride[g] = a.input_start[g + 1] - a.input_start[g];
-            first[g + 1] = first[g] + stride[g] * (a.row_start[g + 1] - a.row_start[g]);
-        }
-        const int64_t taps = a.maps.taps();
-        float* gathered = store.floats(first[a.groups] * taps);
+// Going back, the weights of a row's inputs lie far apart: gathered once, row by row. Returns where
+// each group's begin.
+std::vector<int64_t> gather(const ConvolutionArgs& a, const Side& side, Store& store, int threads) {
+    std::vector<int64_t> first(side.groups + 1, 0);
+    for (int64_t g = 0; g < side.groups; ++g) first[g + 1] = first[g] + side.count(g) * side.rows(g);
+    const int64_t taps = a.maps.taps();
+    float* gathered = store.floats(first[side.groups] * taps);
 #pragma omp parallel for schedule(dynamic, 4) num_threads(threads)
-        for (int64_t g = 0; g < a.groups; ++g) {
-            const int64_t rows = a.row_start[g + 1] - a.row_start[g];
-            for (int64_t k = 0; k < stride[g]; ++k) {
-                const float* from = a.weights + a.weight_start[a.input_start[g] + k] * taps;
-                float* to = gathered + (first[g] + k) * taps;
+    for (int64_t g = 0; g < side.groups; ++g) {
+        const int64_t rows = side.rows(g), stride = (first[g + 1] - first[g]) / rows * taps;
+        float* to = gathered + first[g] * taps;
+        for (int64_t b = side.first[g]; b < side.first[g + 1]; ++b) {
+            const int64_t n = side.node(b), step = side.step(b) * taps;
+            const float* from = a.weights + side.weight(b) * taps;
+            for (int64_t k = side.left[n]; k < side.left[n + 1]; ++k, from += step, to += taps)
                 for (int64_t r = 0; r < rows; ++r)
-                    for (int64_t t = 0; t < taps; ++t) to[r * stride[g] * taps + t] = from[r * taps + t];
-            }
+                    for (int64_t t = 0; t < taps; ++t) to[r * stride + t] = from[r * taps + t];
         }
     }
-};
+    return first;
+}
 
-void convolution(const ConvolutionArgs& given, int threads) {
-    ConvolutionArgs a = given;
+void convolution(const ConvolutionArgs& a, int threads) {
     const Maps& m = a.maps;
+    const Side side(a.plan, a.back);
+    Work work{a, side, a.weights, a.plan.weight_first, spans_of(side)};
+    const bool reads = !work.spans.empty();
+    if (!reads || (a.back && (m.down.skips() || m.across.skips()))) {
+        const int64_t channels = a.back ? a.plan.columns : a.plan.rows;
+        const int64_t floats = m.images * (a.back ? m.height * m.width : m.out_height * m.out_width);
+#pragma omp parallel for schedule(static) num_threads(threads)
+        for (int64_t c = 0; c < channels; ++c) std::memset(a.y + c * floats, 0, floats * sizeof(float));
+    }
+    if (!reads) return;
     Sweep sweep{};
     sweep.row_taps = m.across.size;
     if (!a.back) {
         sweep.rows = forward_axis(m.down, m.height, m.out_height);
         sweep.columns = forward_axis(m.across, m.width, m.out_width);
-        run_sweep(a, sweep, threads);
+        run_sweep(work, sweep, threads);
         return;
     }
     static thread_local Store store;
-    const Gathered gathered(a, store, threads);
-    a.weights = store.floats(0);
-    a.weight_first = gathered.first.data();
-    a.row_stride = gathered.stride.data();
-    if (m.down.skips() || m.across.skips()) {
-        const int64_t channels = a.row_start[a.groups], floats = m.images * m.height * m.width;
-#pragma omp parallel for schedule(static) num_threads(threads)
-        for (int64_t c = 0; c < channels; ++c) std::memset(a.y + c * floats, 0, floats * sizeof(float));
-    }
+    const std::vector<int64_t> first = gather(a, side, store, threads);
+    work.weights = store.floats(0);
+    work.weight_first = first.data();
     for (int64_t i = 0; i < m.down.stride; ++i)
         for (int64_t j = 0; j < m.across.stride; ++j) {
             sweep.rows = backward_axis(m.down, i, m.out_height, m.height);
             sweep.columns = backward_axis(m.across, j, m.out_width, m.width);
-            if (!sweep.rows.taps.empty() && !sweep.columns.taps.empty()) run_sweep(a, sweep, threads);
+            if (!sweep.rows.taps.empty() && !sweep.columns.taps.empty()) run_sweep(work, sweep, threads);
         }
 }
 
@@ -300,21 +347,28 @@ inline void outer_tile(const Strip& s, const float* const* x, float* const* grad
     }
 }
 
-// One group's rows top .. top + R against all its entries, in one band.
+// A group of the outer product, in one band: its inputs, counted from the first of the cells.
+struct OuterGroup {
+    const int32_t* inputs;
+    int64_t entries;  // inputs and taps
+    const float* cells;
+    float* gradient;
+};
+
+// R rows of a group from `top` on, against all its entries.
 template <int R>
-void outer_rows(const ConvolutionOuterArgs& a, const Sweep& s, const Strip& strip, int64_t g, int64_t top,
-                const float* cells) {
-    const int64_t begin = a.input_start[g], taps = a.maps.taps(), entries = (a.input_start[g + 1] - begin) * taps;
+void outer_rows(const Sweep& s, const Strip& strip, const OuterGroup& g, int64_t top) {
+    const int64_t taps = static_cast<int64_t>(s.taps.size());
     float* rows[R];
     float* gradient[R];
-    for (int r = 0; r < R; ++r) rows[r] = a.gradient + a.weight_first[g] * taps + (top + r) * entries;
+    for (int r = 0; r < R; ++r) rows[r] = g.gradient + (top + r) * g.entries;
     constexpr int J = entries_of(R);
     const float* x[J];
-    for (int64_t e = 0; e < entries; e += J) {
-        const int64_t kept = std::min<int64_t>(J, entries - e);
+    for (int64_t e = 0; e < g.entries; e += J) {
+        const int64_t kept = std::min<int64_t>(J, g.entries - e);
         int64_t k = e / taps, t = e % taps;
         for (int64_t j = 0; j < J; ++j) {
-            x[j] = cells + a.inputs[begin + k] * strip.channel + s.taps[t].offset;
+            x[j] = g.cells + g.inputs[k] * strip.channel + s.taps[t].offset;
             if (j + 1 < kept && ++t == taps) t = 0, ++k;
         }
         for (int r = 0; r < R; ++r) gradient[r] = rows[r] + e;
@@ -343,26 +397,25 @@ inline int64_t side_by_side(const Sweep& s) {
     return s.flat && s.band == s.rows.outputs ? (kLong + s.vectors() - 1) / s.vectors() : 1;
 }
 
-// Groups begin..end, whose inputs are among first..last, over all images.
-void outer_groups(const ConvolutionOuterArgs& a, const std::vector<Part>& parts, int64_t begin, int64_t end,
-                  int64_t first, int64_t last, Store& cells_store, Store& slopes_store) {
-    using Rows = void (*)(const ConvolutionOuterArgs&, const Sweep&, const Strip&, int64_t, int64_t, const float*);
+// The groups of a span over all images.
+void outer_groups(const ConvolutionOuterArgs& a, const Side& side, const std::vector<Part>& parts, const Span& span,
+                  Store& cells_store, Store& slopes_store, std::vector<int32_t>& inputs) {
+    using Rows = void (*)(const Sweep&, const Strip&, const OuterGroup&, int64_t);
     static constexpr Rows by_rows[] = {nullptr, outer_rows<1>, outer_rows<2>, outer_rows<3>, outer_rows<4>};
     const Maps& m = a.maps;
+    const auto& [begin, end, first, last] = span;
     const int64_t in_plane = m.height * m.width, out_plane = m.out_height * m.out_width;
-    const int64_t first_row = a.row_start[begin], last_row = a.row_start[end];
+    const int64_t first_row = side.top[begin], last_row = side.top[end];
     const float* x_end = a.x + last * m.images * in_plane;
     const float* dy_end = a.dy + last_row * m.images * out_plane;
-    for (int64_t g = begin; g < end; ++g)
-        std::memset(a.gradient + a.weight_first[g] * m.taps(), 0,
-                    (a.row_start[g + 1] - a.row_start[g]) * (a.input_start[g + 1] - a.input_start[g]) * m.taps() *
-                        sizeof(float));
+    std::memset(a.gradient + a.plan.weight_first[begin] * m.taps(), 0,
+                (a.plan.weight_first[end] - a.plan.weight_first[begin]) * m.taps() * sizeof(float));
     for (const Part& part : parts) {
         const Sweep& s = part.sweep;
         const int64_t beside = side_by_side(s), run_floats = s.runs() * s.run_stride;
         const int64_t channel = beside * s.channel, row_floats = beside * run_floats;
-        float* cells = cells_store.floats((last - first) * channel) - first * channel;
-        float* slopes = slopes_store.floats((last_row - first_row) * row_floats) - first_row * row_floats;
+        float* cells = cells_store.floats((last - first) * channel);
+        float* slopes = slopes_store.floats((last_row - first_row) * row_floats);
         for (int64_t image = part.from; image < part.to; image += beside * s.images)
             for (int64_t top = 0; top < m.out_height; top += s.band) {
                 const int64_t here = std::min(s.band, m.out_height - top);
@@ -370,19 +423,24 @@ void outer_groups(const ConvolutionOuterArgs& a, const std::vector<Part>& parts,
                 for (int64_t i = 0; i < count; ++i) {
                     const int64_t at = image + i * s.images;
                     for (int64_t c = first; c < last; ++c)
-                        fill(s, a.x + (c * m.images + at) * in_plane, x_end, top, cells + c * channel + i * s.channel);
+                        fill(s, a.x + (c * m.images + at) * in_plane, x_end, top,
+                             cells + (c - first) * channel + i * s.channel);
                     for (int64_t r = first_row; r < last_row; ++r)
                         fill_slopes(s, a.dy + (r * m.images + at) * out_plane, dy_end, top, here,
-                                    slopes + r * row_floats + i * run_floats);
+                                    slopes + (r - first_row) * row_floats + i * run_floats);
                 }
                 for (int64_t g = begin; g < end; ++g) {
-                    const int64_t row = a.row_start[g], height = a.row_start[g + 1] - row;
+                    const int64_t row = side.top[g] - first_row, height = side.rows(g), read = side.count(g);
                     const int64_t tiles = (height + kOuterHeight - 1) / kOuterHeight;
+                    if (static_cast<int64_t>(inputs.size()) < read) inputs.resize(read);
+                    side.list(g, first, inputs.data());
+                    const OuterGroup group{inputs.data(), read * m.taps(), cells,
+                                           a.gradient + a.plan.weight_first[g] * m.taps()};
                     for (int64_t t = 0; t < tiles; ++t) {
                         const int64_t from = height * t / tiles, to = height * (t + 1) / tiles;
                         const Strip strip{slopes + (row + from) * row_floats, row_floats, s.flat ? count : here,
                                           s.vectors(), s.run_stride, s.flat ? s.channel : s.pitch * s.images, channel};
-                        by_rows[to - from](a, s, strip, g, from, cells);
+                        by_rows[to - from](s, strip, group, from);
                     }
                 }
             }
@@ -398,17 +456,20 @@ void outer(const ConvolutionOuterArgs& a, int threads) {
     // Sums over bands show where bands end, so those must not depend on the number of channels.
     const std::vector<Part> parts = parts_of(s, m.images, kNominalChannels, kSumming);
     // Each thread takes whole groups through all images, with its own copy of what they read.
-    const int64_t pieces = (threads + a.spans - 1) / a.spans;
+    const Side side(a.plan, false);
+    const std::vector<Span> spans = spans_of(side);
+    const int64_t count = static_cast<int64_t>(spans.size()), pieces = count ? (threads + count - 1) / count : 0;
 #pragma omp parallel num_threads(threads)
     {
         static thread_local Store cells, slopes;
+        static thread_local std::vector<int32_t> inputs;
 #pragma omp for schedule(dynamic, 1)
-        for (int64_t i = 0; i < a.spans * pieces; ++i) {
-            const int64_t span = i / pieces, piece = i % pieces;
-            const int64_t begin = a.span_start[span], count = a.span_start[span + 1] - begin;
-            const int64_t from = begin + count * piece / pieces, to = begin + count * (piece + 1) / pieces;
-            if (from < to)
-                outer_groups(a, parts, from, to, a.span_inputs[2 * span], a.span_inputs[2 * span + 1], cells, slopes);
+        for (int64_t i = 0; i < count * pieces; ++i) {
+            Span span = spans[i / pieces];
+            const int64_t begin = span.begin, groups = span.end - begin, piece = i % pieces;
+            span.begin = begin + groups * piece / pieces;
+            span.end = begin + groups * (piece + 1) / pieces;
+            if (span.begin < span.end) outer_groups(a, side, parts, span, cells, slopes, inputs);
         }
     }
 }

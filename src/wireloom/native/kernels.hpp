@@ -35,6 +35,11 @@ struct OuterArgs {
 // One direction of a convolution's window: taps, and how they step over the map.
 struct Window {
     int64_t size, stride, padding, dilation;
+    // Output pixels of a map's `inputs`; below 1 where the window does not fit.
+    int64_t outputs(int64_t inputs) const {
+        const int64_t free = inputs + 2 * padding - dilation * (size - 1) - 1;
+        return free < 0 ? 0 : free / stride + 1;
+    }
     // Whether some inputs may be under no tap at all.
     bool skips() const { return stride > 1 && (size < stride || dilation > 1); }
 };
@@ -46,40 +51,23 @@ struct Maps {
     int64_t taps() const { return down.size * across.size; }
 };
 
-// y[o] = sum over k of w[o, k] * x[k], a convolution of maps, over the entries that exist, laid
-// out as for the product, each entry with its taps. Spans are runs of groups whose inputs,
-// span_inputs[2 s] .. span_inputs[2 s + 1], are no other span's.
+// y[o] = sum over k of w[o, k] * x[k], a convolution of maps, over the entries that exist, each
+// with its taps.
 struct ConvolutionArgs {
-    int64_t groups;
-    const int32_t* row_start;
-    const int64_t* input_start;
-    const int32_t* inputs;
-    const int64_t* weight_start;
-    const int64_t* weight_first;
-    const int64_t* row_stride;
-    int64_t spans;
-    const int32_t* span_start;   // groups: [spans + 1]
-    const int32_t* span_inputs;  // [spans, 2]
-    const float* weights;        // [entries, taps]
-    const float* x;              // [inputs, images, height, width]; going back, y's map
-    float* y;                    // [rows, images, out_height, out_width]; going back, x's map
+    PlanLists plan;
+    bool back;             // whether y is the gradient of the input, given the output's as x
+    const float* weights;  // [weights, taps], row by row
+    const float* x;        // [columns, images, height, width]; going back, y's maps
+    float* y;              // [rows, images, out_height, out_width]; going back, x's maps
     Maps maps;
-    bool back;                   // whether y is the gradient of the input, given the output's as x
 };
 
 // gradient[o, k, tap] = sum over images and pixels of dy[o] and of x[k] under the tap.
 struct ConvolutionOuterArgs {
-    int64_t groups;
-    const int32_t* row_start;
-    const int64_t* input_start;
-    const int32_t* inputs;
-    const int64_t* weight_first;
-    int64_t spans;
-    const int32_t* span_start;
-    const int32_t* span_inputs;
+    PlanLists plan;
     const float* dy;  // [rows, images, out_height, out_width]
-    const float* x;   // [inputs, images, height, width]
-    float* gradient;  // [entries, taps]
+    const float* x;   // [columns, images, height, width]
+    float* gradient;  // [weights, taps]
     Maps maps;
 };
 

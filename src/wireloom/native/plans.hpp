@@ -52,6 +52,61 @@ inline bool read_plan(const int64_t* words, int64_t length, PlanLists& plan) {
     return true;
 }
 
+// One direction of a plan: groups of output rows, and the nodes whose inputs each reads.
+class Side {
+public:
+    Side(const PlanLists& plan, bool back)
+        : groups(back ? plan.senders_ : plan.receivers),
+          top(back ? plan.column_start : plan.row_start),
+          left(back ? plan.row_start : plan.column_start),
+          first(back ? plan.back_start : plan.block_start),
+          plan_(plan),
+          back_(back),
+          nodes_(back ? plan.receivers_of : plan.senders) {}
+
+    int64_t groups;
+    const int32_t* top;    // the first output row of each group, and the end
+    const int32_t* left;   // the first input of each node, and the end
+    const int32_t* first;  // the first block of each group, and the end
+
+    int64_t rows(int64_t group) const { return top[group + 1] - top[group]; }
+    // The node that a block joins its group to.
+    int64_t node(int64_t block) const { return index(nodes_, block); }
+    // How many inputs a group reads.
+    int64_t count(int64_t group) const {
+        if (!back_) return (plan_.weight_first[group + 1] - plan_.weight_first[group]) / rows(group);
+        int64_t all = 0;
+        for (int64_t b = first[group]; b < first[group + 1]; ++b) all += left[node(b) + 1] - left[node(b)];
+        return all;
+    }
+    // The inputs of a group, counted from `low`.
+    void list(int64_t group, int64_t low, int32_t* inputs) const {
+        for (int64_t b = first[group]; b < first[group + 1]; ++b) {
+            const int64_t from = left[node(b)], to = left[node(b) + 1];
+            for (int64_t i = from; i < to; ++i) *inputs++ = static_cast<int32_t>(i - low);
+        }
+    }
+    // Going back: of a block, where the weight of its node's first row lies, and how far apart the
+    // rows are.
+    int64_t weight(int64_t block) const {
+        return plan_.weight_first[node(block)] + index(plan_.places, block);
+    }
+    int64_t step(int64_t block) const {
+        const int64_t n = node(block);
+        return (plan_.weight_first[n + 1] - plan_.weight_first[n]) / (left[n + 1] - left[n]);
+    }
+
+private:
+    int64_t index(const void* list, int64_t at) const {
+        return plan_.wide ? static_cast<int64_t>(static_cast<const uint32_t*>(list)[at])
+                          : static_cast<const uint16_t*>(list)[at];
+    }
+
+    const PlanLists& plan_;
+    bool back_;
+    const void* nodes_;
+};
+
 // What is wrong with an array that is taken for a plan, or "": every index is looked at, so that a
 // plan without fault leads no kernel outside the arrays whose sizes it names.
 std::string plan_fault(const int64_t* words, int64_t length);

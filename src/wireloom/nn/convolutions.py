@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from wireloom.base import normal
-from wireloom.compute import Pattern, Window, convolution
+from wireloom.compute import Pattern, Window, convolution, convolution_features
 from wireloom.nn.spans import Spanned, boundaries
 
 
@@ -30,7 +30,7 @@ class WiredConv2d(Spanned):
 
     Shape: [images, columns, height, width] to [images, rows, output height, output width], in any
     memory format; the result lies channel-major in memory, so the next layer reads it without a
-    copy.
+    copy. `features` is the same on channel-major [columns, images, height, width].
 
     Raises:
         InvalidValue: for a kernel or step out of range; when called, for a wrong number of
@@ -92,6 +92,11 @@ class WiredConv2d(Spanned):
         if self.bias is not None:
             found["bias"] = boundaries([p.shape[0] for p in self.members])
         return found
+
+    def features(self, x: Tensor) -> Tensor:
+        """[columns, images, height, width] to [rows, images, output height, output width]."""
+        y = convolution_features(self.pattern, self.window, self.weight, x)
+        return y if self.bias is None else y + self.bias[:, None, None, None]
 
     def forward(self, x: Tensor) -> Tensor:
         """[images, columns, height, width] to [images, rows, output height, output width]."""
