@@ -354,6 +354,42 @@ def test_a_nan_stays_in_its_member_and_in_its_image(case, dtype):
     assert images == len(got[0])
 
 
+@quick
+@given(
+    windows,
+    st.sampled_from([1, 2, 16, 18]),
+    pairs(1, 15),
+    st.sampled_from([1, 2]),
+    st.sampled_from(["nan", "inf"]),
+    st.integers(0, 10**6),
+)
+def test_a_nan_reaches_what_reads_it_and_nothing_else(window, images, size, where, value, seed):
+    assume(min(window.output(*size)) >= 1)
+    given = operands(RAGGED, images, *size, window, seed % 100)
+    place = seed % given[where].numel()
+    given[where].view(-1)[place] = float(value)
+    got = results(RAGGED, window, *given)
+    want = results(RAGGED, window, *(t.double() for t in given))
+    for one, other in zip(got, want, strict=True):
+        assert torch.equal(one.isfinite(), other.isfinite())
+
+
+@pytest.mark.parametrize("size", [(56, 56), (9, 14), (7, 7), (3, 30)])
+def test_a_nan_at_a_maps_edge_stays_off_the_taps_that_never_see_it(size):
+    window = Window.of(3, padding=1)
+    pattern = Pattern([2], [1], [(0, 0)])
+    height, width = size
+    for row, column in ((0, 0), (0, width - 1), (height - 1, 0), (height - 1, width - 1)):
+        _, x, upstream = operands(pattern, 2, height, width, window)
+        x[1, 0, row, column] = float("nan")
+        got = convolution_outer(pattern, window, upstream, x).view(2, 3, 3).isnan()
+        sees = torch.zeros(3, 3, dtype=torch.bool)
+        for a in range(3):
+            for b in range(3):
+                sees[a, b] = 0 <= row + 1 - a < height and 0 <= column + 1 - b < width
+        assert torch.equal(got, sees.expand(2, 3, 3)), (row, column)
+
+
 def test_an_images_bits_do_not_depend_on_its_batch():
     window = Window.of(3, padding=1)
     for size in (7, 14, 28):

@@ -314,11 +314,14 @@ struct Strip {
     int64_t run_stride;   // from one run to the next, of dy
     int64_t cell_stride;  // the same, of the cells
     int64_t channel;      // from one input's cells to the next one's
+    const int32_t* inside;  // see Sweep
 };
 
-// Sums of R rows and their entries over a band, those kept added to the gradient.
-template <int R>
-inline void outer_tile(const Strip& s, const float* const* x, float* const* gradient, int64_t kept) {
+// Sums of R rows and their entries over a band, those kept added to the gradient. What lies between
+// rows is multiplied by zero, which is nothing but for a NaN or an infinity: where sums come out as
+// NaN they are made again, with `Careful`, without that.
+template <int R, bool Careful = false>
+void outer_tile(const Strip& s, const float* const* x, float* const* gradient, int64_t kept) {
     constexpr int J = entries_of(R), kSums = (R * J + kLanes - 1) / kLanes * kLanes;
     Vec sums[R * J];
     for (int i = 0; i < R * J; ++i) sums[i] = Vec{};
@@ -329,7 +332,7 @@ inline void outer_tile(const Strip& s, const float* const* x, float* const* grad
             Vec slope[R];
             for (int r = 0; r < R; ++r) slope[r] = load(dy + r * s.row_floats + b);
             for (int j = 0; j < J; ++j) {
-                const Vec value = load_once(x[j] + cell + b);
+                const Vec value = Careful ? masked(load(x[j] + cell + b), s.inside + b) : load_once(x[j] + cell + b);
                 for (int r = 0; r < R; ++r) sums[r * J + j] += slope[r] * value;
             }
         }
@@ -338,6 +341,11 @@ inline void outer_tile(const Strip& s, const float* const* x, float* const* grad
     for (int i = 0; i < kSums; ++i) all[i] = i < R * J ? sums[i] : Vec{};
     float totals[kSums];
     for (int i = 0; i < kSums; i += kLanes) store(totals + i, sum_each(all + i));
+    if constexpr (!Careful) {
+        bool spoilt = false;
+        for (int i = 0; i < kSums; ++i) spoilt |= totals[i] != totals[i];
+        if (spoilt) return outer_tile<R, true>(s, x, gradient, kept);
+    }
     for (int r = 0; r < R; ++r) {
         float* to = gradient[r];
         if (kept == J)
@@ -439,7 +447,8 @@ void outer_groups(const ConvolutionOuterArgs& a, const Side& side, const std::ve
                     for (int64_t t = 0; t < tiles; ++t) {
                         const int64_t from = height * t / tiles, to = height * (t + 1) / tiles;
                         const Strip strip{slopes + (row + from) * row_floats, row_floats, s.flat ? count : here,
-                                          s.vectors(), s.run_stride, s.flat ? s.channel : s.pitch * s.images, channel};
+                                          s.vectors(), s.run_stride, s.flat ? s.channel : s.pitch * s.images, channel,
+                                          s.inside.data()};
                         by_rows[to - from](s, strip, group, from);
                     }
                 }
@@ -454,7 +463,8 @@ void outer(const ConvolutionOuterArgs& a, int threads) {
     s.rows = forward_axis(m.down, m.height, m.out_height);
     s.columns = forward_axis(m.across, m.width, m.out_width);
     // Sums over bands show where bands end, so those must not depend on the number of channels.
-    const std::vector<Part> parts = parts_of(s, m.images, kNominalChannels, kSumming);
+    std::vector<Part> parts = parts_of(s, m.images, kNominalChannels, kSumming);
+    for (Part& part : parts) part.sweep.mark_inside();
     // Each thread takes whole groups through all images, with its own copy of what they read.
     const Side side(a.plan, false);
     const std::vector<Span> spans = spans_of(side);

@@ -98,6 +98,7 @@ struct Sweep {
     int64_t run;          // floats of a run
     int64_t run_stride;   // of its outputs in the kernels' buffers
     std::vector<Tap> taps;
+    std::vector<int32_t> inside;  // of a run, as masks: which are outputs, the others lying between rows
 
     int64_t runs() const { return flat ? 1 : band; }
     int64_t vectors() const { return run_stride / kLanes; }
@@ -128,6 +129,11 @@ struct Sweep {
     }
 
     int64_t floats(int64_t channels) const { return channels * channel; }
+
+    void mark_inside() {
+        inside.assign(run_stride, 0);
+        for (int64_t i = 0; i < run; ++i) inside[i] = flat && i % pitch >= columns.outputs ? 0 : -1;
+    }
 
     // The taps that a band's run reads from the map, the rest lying in the padding: a range.
     void live(int64_t top, int64_t& from, int64_t& to) const {

@@ -68,6 +68,13 @@ inline void copy(float* to, const float* from, int64_t count) {
     for (; i + kLanes <= count; i += kLanes) store(to + i, load(from + i));
     if (i < count) store(to + count - kLanes, load(from + count - kLanes));
 }
+// Zero in the lanes whose mask is.
+inline Vec masked(Vec v, const int32_t* mask) {
+    typedef int32_t Bits __attribute__((vector_size(kLanes * sizeof(int32_t))));
+    Bits kept;
+    std::memcpy(&kept, mask, sizeof kept);
+    return (Vec)((Bits)v & kept);
+}
 // Loads once into a register, where a compiler might read memory again at each use.
 inline Vec load_once(const float* from) {
     Vec v = load(from);
