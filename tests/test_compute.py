@@ -1,13 +1,10 @@
-"""The compute room: patterns, products and their gradients, normalisation, loss, steps."""
+"""The compute room: patterns, products and their gradients; the native part in its process."""
 
 from __future__ import annotations
 
 import copy
 import json
-import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +13,10 @@ import scipy.sparse
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.nn import functional as F
 
+from bodies import BODIES, assert_right_on, assert_threads_do_not_show, run_python
 from refusals import refusal
-from wireloom.compute import (
-    Pattern,
-    cpu,
-    cross_entropy,
-    norm,
-    outer,
-    product,
-    reference,
-)
+from wireloom.compute import Pattern, cpu, outer, product, reference
 from wireloom.compute.plan import plan
 from wireloom.wiring import Wiring, block_sizes, ring, ws_flex
 
@@ -482,412 +471,36 @@ def test_products_refuse_operands_that_do_not_fit(call, words):
         assert word in text
 
 
-# Normalisation
-
-
-def norm_operands(features: int, batch: int, dtype: torch.dtype, spread: float = 3.0):
-    x = drawn(features, batch, seed=1).to(dtype) * spread + drawn(features, 1, seed=2).to(dtype)
-    scale, shift = drawn(features, seed=3).to(dtype), drawn(features, seed=4).to(dtype)
-    running_mean, running_variance = (
-        drawn(features, seed=5).to(dtype),
-        drawn(features, seed=6).to(dtype) ** 2,
-    )
-    return x, scale, shift, running_mean, running_variance
-
-
-def torch_norm(x, scale, shift, mean, variance, *, training, relu, momentum=0.1, epsilon=1e-5):
-    y = F.batch_norm(x.t(), mean, variance, scale, shift, training, momentum, epsilon).t()
-    return F.relu(y) if relu else y
-
-
-@pytest.mark.parametrize("batch", [2, 3, 15, 16, 17, 64, 65, 130])
-@pytest.mark.parametrize("relu", [True, False])
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_normalisation_is_torchs_forward_and_backward(batch, relu, training, dtype):
-    results = []
-    for call, kind in ((norm, dtype), (torch_norm, torch.float64)):
-        x, scale, shift, mean, variance = norm_operands(11, batch, torch.float32)
-        operands = [t.to(kind).requires_grad_() for t in (x, scale, shift)]
-        state = mean.to(kind), variance.to(kind)
-        y = call(*operands, *state, training=training, relu=relu, momentum=0.3, epsilon=1e-3)
-        slopes = torch.autograd.grad(y, operands, drawn(11, batch, seed=9).to(kind))
-        with torch.no_grad():
-            quiet = call(
-                *operands, *(s.clone() for s in state), training=False, relu=relu, epsilon=1e-3
-            )
-        results.append([y, *slopes, *state, quiet])
-    tolerance = 2e-5 if dtype == torch.float32 else 1e-10
-    for got, want in zip(*results, strict=True):
-        assert got.dtype == dtype
-        scale = max(1.0, want.abs().max().item())
-        torch.testing.assert_close(got.double(), want, rtol=tolerance, atol=tolerance * scale)
-
-
-def test_normalisation_keeps_its_running_values_when_not_training():
-    operands = norm_operands(4, 8, torch.float32)
-    before = [t.clone() for t in operands]
-    norm(*operands, training=False)
-    assert all(map(torch.equal, operands, before))
-    norm(*operands, training=True)
-    assert all(map(torch.equal, operands[:3], before[:3]))
-    assert not torch.equal(operands[3], before[3])
-    assert not torch.equal(operands[4], before[4])
-
-
-def test_normalisation_of_large_offsets_keeps_its_precision():
-    x = drawn(5, 200) + 1000.0
-    y = norm(
-        x, torch.ones(5), torch.zeros(5), torch.zeros(5), torch.ones(5), training=True, relu=False
-    )
-    wide = x.double()
-    want = (wide - wide.mean(1, keepdim=True)) / (
-        wide.var(1, keepdim=True, correction=0) + 1e-5
-    ).sqrt()
-    torch.testing.assert_close(y.double(), want, rtol=0, atol=2e-3)
-
-
-def test_a_nan_stays_in_its_own_feature():
-    x, scale, shift, mean, variance = norm_operands(6, 21, torch.float32)
-    clean = x.clone()
-    x[2, 7] = float("nan")
-    outcomes = []
-    for values in (x, clean):
-        leaves = [t.clone().requires_grad_() for t in (values, scale, shift)]
-        state = [mean.clone(), variance.clone()]
-        y = norm(*leaves, *state, training=True)
-        outcomes.append([y, *torch.autograd.grad(y, leaves, torch.ones(6, 21)), *state])
-    others = [0, 1, 3, 4, 5]
-    for got, want in zip(*outcomes, strict=True):
-        assert torch.equal(got[others], want[others])
-    assert outcomes[0][0][2].isnan().all()
-
-
-def test_normalisation_takes_any_layout_and_gives_the_same_bits():
-    x, scale, shift, mean, variance = norm_operands(6, 21, torch.float32)
-    strange = x.t().contiguous().t(), *(torch.stack([t, t], 1)[:, 0] for t in (scale, shift))
-    assert not any(t.is_contiguous() for t in strange)
-    for training in (True, False):
-        got = norm(*strange, mean.clone(), variance.clone(), training=training)
-        assert torch.equal(
-            got, norm(x, scale, shift, mean.clone(), variance.clone(), training=training)
-        )
-    state = [torch.stack([t, t], 1)[:, 0] for t in (mean, variance)]
-    kept = [mean.clone(), variance.clone()]
-    torch.testing.assert_close(
-        norm(x, scale, shift, *state, training=True), norm(x, scale, shift, *kept, training=True)
-    )
-    torch.testing.assert_close(state, kept)
-
-
-@pytest.mark.parametrize(
-    ("place", "value", "word"),
-    [
-        (0, drawn(3), "`x`"),
-        (0, drawn(4, 1), "at least 2 samples; got 1"),
-        (0, drawn(4, 0), "at least 2 samples; got 0"),
-        (1, drawn(5), "`scale`"),
-        (2, drawn(4, 1), "`shift`"),
-        (3, drawn(3), "`running_mean`"),
-        (4, drawn(3), "`running_variance`"),
-        (1, drawn(4).double(), "torch.float64"),
-        (3, drawn(4).to("meta"), "meta"),
-    ],
-)
-def test_normalisation_refuses_operands_that_do_not_fit(place, value, word):
-    operands = list(norm_operands(4, 8, torch.float32))
-    operands[place] = value
-    assert word in refusal(norm, *operands, training=True)
-
-
-# The loss
-
-
-@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
-@pytest.mark.parametrize("batch", [1, 7, 64, 65])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_loss_is_torchs_for_every_member(smoothing, batch, dtype):
-    members, classes = 3, 5
-    labels = torch.arange(batch) % classes
-    logits = (drawn(members, classes, batch) * 4).to(dtype).requires_grad_()
-    weights = torch.tensor([1.0, -2.0, 0.5], dtype=dtype)
-    losses, wrong = cross_entropy(logits, labels, smoothing=smoothing)
-    (slope,) = torch.autograd.grad((losses * weights).sum(), logits)
-    assert losses.dtype == slope.dtype == dtype
-    assert wrong.dtype == torch.int32
-    for m in range(members):
-        alone = logits[m].detach().double().t().requires_grad_()
-        want = F.cross_entropy(alone, labels, label_smoothing=smoothing)
-        (want_slope,) = torch.autograd.grad(want * weights[m].double(), alone)
-        torch.testing.assert_close(losses[m].double(), want, rtol=1e-5, atol=1e-6)
-        torch.testing.assert_close(slope[m].double().t(), want_slope, rtol=1e-5, atol=1e-6)
-        assert wrong[m] == (alone.argmax(1) != labels).sum()
-
-
-def test_the_loss_of_enormous_logits_is_finite():
-    logits = torch.tensor([1e4, -1e4, 0.0]).view(1, 3, 1).requires_grad_()
-    losses, _ = cross_entropy(logits, torch.tensor([1]))
-    assert losses.item() == 2e4
-    (slope,) = torch.autograd.grad(losses.sum(), logits)
-    assert slope.flatten().tolist() == [1.0, -1.0, 0.0]
-
-
-@pytest.mark.parametrize(
-    "dtype",
-    [
-        torch.float32,
-        torch.float64,
-    ],
-)
-def test_a_class_ruled_out_by_minus_infinity_costs_nothing(dtype):
-    logits = torch.tensor([1.0, float("-inf"), 0.5], dtype=dtype).view(1, 3, 1)
-    losses, wrong = cross_entropy(logits, torch.tensor([0]))
-    torch.testing.assert_close(losses[0], F.cross_entropy(logits[0].t(), torch.tensor([0])))
-    assert wrong.item() == 0
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_nan_among_the_logits_counts_as_wrong_and_stays_in_its_member(dtype, place):
-    logits = torch.tensor([[3.0, 1.0, 2.0]], dtype=dtype).t().repeat(2, 1, 1)
-    logits[0, place] = float("nan")
-    losses, wrong = cross_entropy(logits, torch.tensor([0]))
-    assert wrong.tolist() == [1, 0]
-    assert losses[0].isnan()
-    assert torch.isfinite(losses[1])
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_first_of_tied_logits_is_the_one_predicted(dtype):
-    logits = torch.tensor([[1.0, 2.0, 2.0], [2.0, 2.0, 2.0]], dtype=dtype).t()[None]
-    for label, wrong in ((0, [1, 0]), (1, [0, 1]), (2, [1, 1])):
-        for b in range(2):
-            _, got = cross_entropy(logits[:, :, b : b + 1], torch.tensor([label]))
-            assert got.tolist() == [wrong[b]]
-
-
-@pytest.mark.parametrize(
-    ("logits", "labels", "smoothing", "word"),
-    [
-        (drawn(3, 4), torch.zeros(4, dtype=torch.int64), 0.0, "`logits`"),
-        (drawn(1, 3, 4), torch.zeros(3, dtype=torch.int64), 0.0, "`labels`"),
-        (drawn(1, 3, 4), torch.zeros(5, dtype=torch.int64), 0.0, "`labels`"),
-        (drawn(1, 3, 4), torch.zeros(4, 1, dtype=torch.int64), 0.0, "`labels`"),
-        (drawn(1, 3, 4), torch.zeros(4), 0.0, "int64"),
-        (drawn(1, 3, 4), torch.zeros(4, dtype=torch.int32), 0.0, "int64"),
-        (drawn(1, 3, 4), torch.tensor([0, 1, 2, 3]), 0.0, "in [0, 2]; got 0 to 3"),
-        (drawn(1, 3, 4), torch.tensor([0, 1, 2, -1]), 0.0, "in [0, 2]; got -1 to 2"),
-        (drawn(1, 3, 4).double(), torch.tensor([0, 1, 2, 3]), 0.0, "in [0, 2]"),
-        (drawn(1, 3, 4), torch.zeros(4, dtype=torch.int64), 1.0, "`smoothing`"),
-        (drawn(1, 3, 4), torch.zeros(4, dtype=torch.int64), -0.1, "`smoothing`"),
-        (drawn(1, 3, 4), torch.zeros(4, dtype=torch.int64), float("nan"), "`smoothing`"),
-    ],
-)
-def test_the_loss_refuses_what_does_not_fit(logits, labels, smoothing, word):
-    assert word in refusal(cross_entropy, logits, labels, smoothing=smoothing)
-
-
-# Optimiser steps
-
-SIZE = 20_003  # more than one thread's piece
-
-
-def one_member(parameter: torch.Tensor, rate: float, decay: float):
-    spans = torch.tensor([0, parameter.numel()])
-    return spans, torch.tensor([rate]), torch.tensor([decay])
-
-
-def native_sgd(spans, parameter, state, gradient, rate, decay, clip, step, nesterov=True):
-    cpu.sgd(
-        spans, parameter, state[0], gradient, rate, decay, clip, momentum=0.9, nesterov=nesterov
-    )
-
-
-def native_adam(spans, parameter, state, gradient, rate, decay, clip, step, decoupled=False):
-    cpu.adam(
-        spans,
-        parameter,
-        *state,
-        gradient,
-        rate,
-        decay,
-        clip,
-        betas=(0.9, 0.99),
-        epsilon=1e-6,
-        step=step,
-        decoupled=decoupled,
-    )
-
-
-OPTIMISERS = {
-    "nesterov": (
-        native_sgd,
-        lambda p: torch.optim.SGD([p], lr=0.1, momentum=0.9, weight_decay=0.02, nesterov=True),
-    ),
-    "momentum": (
-        lambda *a: native_sgd(*a, nesterov=False),
-        lambda p: torch.optim.SGD([p], lr=0.1, momentum=0.9, weight_decay=0.02),
-    ),
-    "adam": (
-        native_adam,
-        lambda p: torch.optim.Adam([p], lr=0.1, betas=(0.9, 0.99), eps=1e-6, weight_decay=0.02),
-    ),
-    "adamw": (
-        lambda *a: native_adam(*a, decoupled=True),
-        lambda p: torch.optim.AdamW([p], lr=0.1, betas=(0.9, 0.99), eps=1e-6, weight_decay=0.02),
-    ),
-}
-
-
-@pytest.mark.parametrize("name", OPTIMISERS)
-def test_native_steps_are_those_of_torchs_optimisers(name):
-    native, make = OPTIMISERS[name]
-    mine = drawn(SIZE)
-    theirs = mine.double().requires_grad_()
-    optimiser = make(theirs)
-    state = [torch.zeros(SIZE), torch.zeros(SIZE)]
-    spans, rate, decay = one_member(mine, 0.1, 0.02)
-    for step in range(1, 8):
-        gradient = drawn(SIZE, seed=step)
-        native(spans, mine, state, gradient, rate, decay, None, step)
-        theirs.grad = gradient.double()
-        optimiser.step()
-    torch.testing.assert_close(mine.double(), theirs.detach(), rtol=1e-5, atol=2e-5)
-
-
-@pytest.mark.parametrize("name", OPTIMISERS)
-def test_a_members_steps_are_the_same_bits_alone_and_in_company(name):
-    native, _ = OPTIMISERS[name]
-    sizes = [1, 16_383, 5, 0, 20_000, 17]
-    ends = torch.tensor([0, *sizes]).cumsum(0)
-    total = sum(sizes)
-    rate = torch.linspace(0.01, 0.1, len(sizes))
-    decay, clip = torch.linspace(0.0, 0.1, len(sizes)), torch.linspace(1.0, 0.2, len(sizes))
-    together = drawn(total)
-    state = [torch.zeros(total), torch.zeros(total)]
-    alone = [part.clone() for part in together.split(sizes)]
-    states = [[torch.zeros(s), torch.zeros(s)] for s in sizes]
-    for step in range(1, 4):
-        gradient = drawn(total, seed=step)
-        native(ends, together, state, gradient, rate, decay, clip, step)
-        for m, part in enumerate(gradient.split(sizes)):
-            spans = torch.tensor([0, sizes[m]])
-            own = [t[m : m + 1].contiguous() for t in (rate, decay, clip)]
-            native(spans, alone[m], states[m], part.clone(), *own, step)
-    assert torch.equal(together, torch.cat(alone))
-    for slot in range(2):
-        assert torch.equal(state[slot], torch.cat([s[slot] for s in states]))
-
-
-@pytest.mark.parametrize("name", OPTIMISERS)
-def test_clipping_is_a_factor_on_the_gradient(name):
-    native, _ = OPTIMISERS[name]
-    results = []
-    for factor, clip in ((1.0, torch.tensor([0.25])), (0.25, None)):
-        parameter, state = drawn(100), [torch.zeros(100), torch.zeros(100)]
-        spans, rate, decay = one_member(parameter, 0.1, 0.02)
-        native(spans, parameter, state, drawn(100, seed=1) * factor, rate, decay, clip, 1)
-        results.append(parameter)
-    assert torch.equal(*results)
-
-
-def test_square_norms_are_added_member_by_member():
-    sums = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
-    values = drawn(10)
-    cpu.add_square_norms(sums, torch.tensor([0, 3, 3, 10]), values)
-    parts = [values[:3], values[3:3], values[3:]]
-    want = torch.stack([(p.double() ** 2).sum() for p in parts])
-    torch.testing.assert_close(sums, want + torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64))
-
-
-def test_a_nan_gradient_stays_in_its_member():
-    parameter, velocity, gradient = torch.ones(9), torch.zeros(9), torch.ones(9)
-    gradient[4] = float("nan")
-    spans, rates = torch.tensor([0, 3, 6, 9]), torch.full((3,), 0.1)
-    sums = torch.zeros(3, dtype=torch.float64)
-    cpu.add_square_norms(sums, spans, gradient)
-    assert sums.isnan().tolist() == [False, True, False]
-    cpu.sgd(spans, parameter, velocity, gradient, rates, rates, None, momentum=0.9, nesterov=True)
-    assert parameter.isnan().nonzero().flatten().tolist() == [4]
-
-
 # Threads, instruction sets, and the process
 
 
 def everything() -> list[torch.Tensor]:
-    """One result of every native kernel, large enough to be shared among threads."""
+    """One result of every product, large enough to be shared among threads."""
     results = []
     for nodes in (64, 16):  # blocks of 6 and of 25
         wiring = ws_flex(nodes=nodes, degree=9.5, rewire=0.3)
         pattern = Pattern.from_wiring(wiring, out=401, into=333)
         weight, x, upstream = drawn(pattern.weights), drawn(333, 77), drawn(401, 77, seed=1)
         results += [product(pattern, weight, x), *gradients(pattern, weight, x, upstream)]
-    operands = norm_operands(401, 77, torch.float32)
-    leaves = [t.requires_grad_() for t in operands[:3]]
-    y = norm(*leaves, *operands[3:], training=True)
-    results += [y, *torch.autograd.grad(y, leaves, upstream), *operands[3:]]
-    logits = drawn(40, 10, 77).requires_grad_()
-    losses, wrong = cross_entropy(logits, torch.arange(77) % 10, smoothing=0.1)
-    results += [losses, wrong, *torch.autograd.grad(losses.sum(), logits)]
-    for native, _ in OPTIMISERS.values():
-        parameter, state = drawn(SIZE), [torch.zeros(SIZE), torch.zeros(SIZE)]
-        spans, rate, decay = one_member(parameter, 0.1, 0.02)
-        native(spans, parameter, state, drawn(SIZE, seed=1), rate, decay, None, 1)
-        results += [parameter, *state]
     return results
 
 
 def test_the_number_of_threads_does_not_show_in_the_bits():
-    before, outcomes = torch.get_num_threads(), []
-    try:
-        for threads in (1, 2, 3):
-            torch.set_num_threads(threads)
-            outcomes.append(everything())
-    finally:
-        torch.set_num_threads(before)
-    for other in outcomes[1:]:
-        assert all(map(torch.equal, outcomes[0], other))
+    assert_threads_do_not_show(everything)
 
 
-def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        env=os.environ | environment,
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
-BODY = """
-import json, torch
-import test_compute as t
-from wireloom.native import _native
-torch.set_num_threads(1)
+CHECKS = """
 for batch in t.BATCHES:
     ring = t.Pattern.from_wiring(t.ring(nodes=9), out=70, into=131)
     for pattern in (t.RAGGED, t.EMPTY, t.TALL, ring):
         t.check_products(pattern, batch)
-for batch in (2, 15, 16, 17, 65, 130):
-    for training in (True, False):
-        t.test_normalisation_is_torchs_forward_and_backward(batch, True, training, torch.float32)
-t.test_the_loss_is_torchs_for_every_member(0.1, 65, torch.float32)
-for name in t.OPTIMISERS:
-    t.test_native_steps_are_those_of_torchs_optimisers(name)
 t.test_the_number_of_threads_does_not_show_in_the_bits()
-print(json.dumps(_native.body()))
 """
 
 
-@pytest.mark.parametrize("body", ["portable", "avx2", "avx512"])
+@pytest.mark.parametrize("body", BODIES)
 def test_every_body_of_the_kernels_is_right(body):
-    done = run_python(BODY, WIRELOOM_ISA=body)
-    for reason in ("which this processor lacks", "which this build lacks"):
-        if reason in done.stderr:
-            pytest.skip(f"{body} kernels cannot run here: {reason}")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == body
+    assert_right_on(body, "test_compute", CHECKS)
 
 
 def test_an_unknown_instruction_set_is_refused_by_name():

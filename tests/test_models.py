@@ -200,10 +200,10 @@ def test_a_layer_is_feature_major_inside_and_batch_major_outside():
         assert "11" in refusal(layer, torch.zeros(shape))
 
 
-@pytest.mark.parametrize("relu", [True, False])
-def test_a_normalising_layer_is_torchs(relu):
-    layer, theirs = FeatureNorm(6, relu=relu), torch.nn.BatchNorm1d(6)
-    after = torch.relu if relu else torch.nn.Identity()
+@pytest.mark.parametrize("activation", ["relu", "none"])
+def test_a_normalising_layer_is_torchs(activation):
+    layer, theirs = FeatureNorm(6, activation=activation), torch.nn.BatchNorm1d(6)
+    after = torch.relu if activation == "relu" else torch.nn.Identity()
     x = images(12, (6,))
     for _ in range(3):
         torch.testing.assert_close(layer(x), after(theirs(x)))
@@ -212,6 +212,7 @@ def test_a_normalising_layer_is_torchs(relu):
     layer.eval()
     theirs.eval()
     torch.testing.assert_close(layer(x), after(theirs(x)))
+    torch.testing.assert_close(layer(x, x), after(theirs(x) + x))
 
 
 # Cost

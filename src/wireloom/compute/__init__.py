@@ -1,11 +1,14 @@
-"""Block structures and the operators on them: products and convolutions, and their gradients."""
+"""Block structures, and the operators that networks on them are made of, with their gradients."""
 
+from wireloom.compute.activations import gated, pool, sigmoid, silu
 from wireloom.compute.convolution import (
     convolution,
     convolution_features,
     convolution_outer,
 )
-from wireloom.compute.ops import cross_entropy, norm, outer, product
+from wireloom.compute.losses import cross_entropy
+from wireloom.compute.normalisation import norm
+from wireloom.compute.ops import outer, product
 from wireloom.compute.pattern import Pattern
 from wireloom.compute.window import Window
 
@@ -16,7 +19,11 @@ __all__ = [
     "convolution_features",
     "convolution_outer",
     "cross_entropy",
+    "gated",
     "norm",
     "outer",
+    "pool",
     "product",
+    "sigmoid",
+    "silu",
 ]

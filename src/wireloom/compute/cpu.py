@@ -6,6 +6,9 @@ type, layout and length of every array are checked before an address is taken.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -85,98 +88,100 @@ def outer(plan: Tensor, y: Tensor, x: Tensor, weights: int) -> Tensor:
     return gradient
 
 
-def norm(
-    x: Tensor,
-    scale: Tensor,
-    shift: Tensor,
-    running_mean: Tensor,
-    running_variance: Tensor,
-    *,
-    training: bool,
-    relu: bool,
-    momentum: float,
-    epsilon: float,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Batch normalisation and ReLU: y [features, batch], and the mean and 1/sd that it used."""
-    features, batch = x.shape
-    y, mean, rstd = torch.empty_like(x), torch.empty(features), torch.empty(features)
-    _native.norm(
-        features,
-        batch,
-        address(x, features, batch),
-        address(scale, features),
-        address(shift, features),
-        address(mean, features),
-        address(rstd, features),
-        address(running_mean, features),
-        address(running_variance, features),
-        address(y, features, batch),
-        momentum,
-        epsilon,
-        relu,
-        training,
-        torch.get_num_threads(),
-    )
-    return y, mean, rstd
-
-
-def norm_backward(
-    dy: Tensor, x: Tensor, y: Tensor, scale: Tensor, mean: Tensor, rstd: Tensor, *, relu: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of a training `norm` for x, scale and shift."""
-    features, batch = x.shape
-    dy = dy.contiguous()
-    dx, dscale, dshift = torch.empty_like(x), torch.empty(features), torch.empty(features)
-    _native.norm_backward(
-        features,
-        batch,
-        address(x, features, batch),
-        address(y, features, batch),
-        address(dy, features, batch),
-        address(scale, features),
-        address(mean, features),
-        address(rstd, features),
-        address(dx, features, batch),
-        address(dscale, features),
-        address(dshift, features),
-        relu,
-        torch.get_num_threads(),
-    )
-    return dx, dscale, dshift
+def within(labels: Tensor, classes: int) -> bool:
+    """Whether all labels lie in 0..classes-1."""
+    least, most = labels.aminmax()
+    return int(least) >= 0 and int(most) < classes
 
 
 def cross_entropy(
-    logits: Tensor, labels: Tensor, smoothing: float, *, gradient: bool
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Loss float32 [members], wrong predictions int32 [members], and the loss's gradient.
+    logits: Tensor, labels: Tensor, smoothing: float, *, sloped: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Loss [members], wrong predictions int32 [members], and the loss's gradient if ``sloped``.
 
-    ``labels`` must lie in 0..classes-1: they index memory, so they are checked here.
+    The labels index memory: the caller has seen that they are `within` the classes.
     """
     members, classes, batch = logits.shape
-    assert batch == 0 or (int(labels.min()) >= 0 and int(labels.max()) < classes)
     logits, labels = logits.contiguous(), labels.contiguous()
     losses, wrong = torch.empty(members), torch.empty(members, dtype=torch.int32)
-    slope = torch.empty_like(logits) if gradient else None
+    slope = torch.empty(logits.shape if sloped else 0)
     _native.loss(
         members,
         classes,
         batch,
         address(logits, members, classes, batch),
         address(labels, batch, dtype=torch.int64),
-        address(losses, members),
-        address(wrong, members, dtype=torch.int32),
-        0 if slope is None else slope.data_ptr(),
+        losses.data_ptr(),
+        wrong.data_ptr(),
+        slope.data_ptr() if sloped else 0,
         smoothing,
         torch.get_num_threads(),
     )
     return losses, wrong, slope
 
 
+def exponential(x: Tensor) -> Tensor:
+    """e^x, elementwise, any shape."""
+    return _elementwise(_native.exponential, x)
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    """1 / (1 + e^-x), elementwise, any shape."""
+    return _elementwise(_native.sigmoid, x)
+
+
+def _elementwise(kernel: Callable[[int, int, int, int], None], x: Tensor) -> Tensor:
+    x = x.contiguous()
+    y = torch.empty(x.shape)
+    kernel(address(x, *x.shape), y.data_ptr(), x.numel(), torch.get_num_threads())
+    return y
+
+
+def pixel_sums(x: Tensor, y: Tensor | None) -> Tensor:
+    """Sums of x, or of x times y, over the last two of four dimensions."""
+    x, y = x.contiguous(), None if y is None else y.contiguous()
+    sums = torch.empty(x.shape[:2])
+    _native.row_sums(
+        address(x, *x.shape),
+        0 if y is None else address(y, *x.shape),
+        sums.data_ptr(),
+        sums.numel(),
+        x.shape[2] * x.shape[3],
+        torch.get_num_threads(),
+    )
+    return sums
+
+
+class Stepped(NamedTuple):
+    """One parameter of a population, as the optimisers see it.
+
+    spans: int64 [members + 1] over the flat parameter.
+    value, first, second, gradient: the parameter, the optimiser's state of it, and its gradient,
+        all of one shape; SGD has no second state and takes the first again.
+    """
+
+    spans: Tensor
+    value: Tensor
+    first: Tensor
+    second: Tensor
+    gradient: Tensor
+
+
+def _addresses(steps: Sequence[Stepped], members: int) -> _native.Parameters:
+    rows = []
+    for spans, *tensors in steps:
+        size = tensors[0].numel()
+        start = address(spans, members + 1, dtype=torch.int64)
+        for tensor in tensors:
+            assert tensor.numel() == size
+            assert serves(tensor)
+            assert tensor.is_contiguous()
+        rows.append((start, *[tensor.data_ptr() for tensor in tensors]))
+    return rows
+
+
 def sgd(
-    spans: Tensor,
-    parameter: Tensor,
-    velocity: Tensor,
-    gradient: Tensor,
+    steps: Sequence[Stepped],
     rate: Tensor,
     decay: Tensor,
     clip: Tensor | None,
@@ -184,14 +189,11 @@ def sgd(
     momentum: float,
     nesterov: bool,
 ) -> None:
-    """One step in place; spans int64 [members + 1] over the flat parameter, rates [members]."""
-    members, size = len(spans) - 1, parameter.numel()
+    """One step of all parameters in place; rates, decays and clips [members]."""
+    members = len(rate)
     _native.sgd(
         members,
-        address(spans, members + 1, dtype=torch.int64),
-        address(parameter, size),
-        address(velocity, size),
-        address(gradient, size),
+        _addresses(steps, members),
         address(rate, members),
         address(decay, members),
         0 if clip is None else address(clip, members),
@@ -202,11 +204,7 @@ def sgd(
 
 
 def adam(
-    spans: Tensor,
-    parameter: Tensor,
-    first: Tensor,
-    second: Tensor,
-    gradient: Tensor,
+    steps: Sequence[Stepped],
     rate: Tensor,
     decay: Tensor,
     clip: Tensor | None,
@@ -217,19 +215,16 @@ def adam(
     decoupled: bool,
 ) -> None:
     """One step of Adam (AdamW if ``decoupled``) in place; ``step`` counts from 1."""
-    members, size = len(spans) - 1, parameter.numel()
+    members = len(rate)
     _native.adam(
         members,
-        address(spans, members + 1, dtype=torch.int64),
-        address(parameter, size),
-        address(first, size),
-        address(second, size),
-        address(gradient, size),
+        _addresses(steps, members),
         address(rate, members),
         address(decay, members),
         0 if clip is None else address(clip, members),
-        betas[0],
+        1.0 - betas[0],
         betas[1],
+        1.0 - betas[1],
         epsilon,
         1.0 - betas[0] ** step,
         1.0 - betas[1] ** step,
@@ -238,13 +233,12 @@ def adam(
     )
 
 
-def add_square_norms(sums: Tensor, spans: Tensor, values: Tensor) -> None:
-    """sums[m] += |values of member m|^2, in place: float64 [members]."""
-    members = len(spans) - 1
+def add_square_norms(sums: Tensor, steps: Sequence[Stepped]) -> None:
+    """sums[m] += |gradients of member m|^2, in place: float64 [members]."""
+    members = len(sums)
     _native.square_norms(
         members,
-        address(spans, members + 1, dtype=torch.int64),
-        address(values, values.numel()),
+        _addresses(steps, members),
         address(sums, members, dtype=torch.float64),
         torch.get_num_threads(),
     )

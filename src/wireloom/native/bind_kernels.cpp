@@ -4,10 +4,12 @@
 // lengths, and an address costs a tenth of what an exchanged tensor does.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "bindings.hpp"
@@ -22,8 +24,14 @@ struct Body {
     const char* name;
     Products products;
     Convolutions convolutions;
-    Steps steps;
+    Normalisation normalisation;
+    Losses losses;
+    Activations activations;
+    Optimisers optimisers;
 };
+
+#define WIRELOOM_BODY_OF(name) \
+    {#name, name::products, name::convolutions, name::normalisation, name::losses, name::activations, name::optimisers}
 
 Body choose() {
     const std::string wish = asked_isa();
@@ -35,13 +43,13 @@ Body choose() {
     if ((wish == "avx512" && !has_avx512) || (wish == "avx2" && !has_avx2))
         throw std::invalid_argument("WIRELOOM_ISA asks for " + wish + ", which this processor lacks");
     if (has_avx512 && (wish.empty() || wish == "avx512"))
-        return {"avx512", avx512::products, avx512::convolutions, avx512::steps};
-    if (has_avx2 && wish != "portable") return {"avx2", avx2::products, avx2::convolutions, avx2::steps};
+        return Body WIRELOOM_BODY_OF(avx512);
+    if (has_avx2 && wish != "portable") return Body WIRELOOM_BODY_OF(avx2);
 #else
     if (!wish.empty() && wish != "portable")
         throw std::invalid_argument("WIRELOOM_ISA asks for " + wish + ", which this build lacks");
 #endif
-    return {"portable", portable::products, portable::convolutions, portable::steps};
+    return Body WIRELOOM_BODY_OF(portable);
 }
 
 const Body& body() {
@@ -65,6 +73,17 @@ PlanLists plan_at(Address words, int64_t length, int64_t rows, int64_t columns, 
                                     " weights; the operands have " + std::to_string(rows) + " x " +
                                     std::to_string(columns) + " with " + std::to_string(weights));
     return plan;
+}
+
+// For each parameter the addresses of its spans, value, first and second state, and gradient.
+using Rows = std::vector<std::tuple<Address, Address, Address, Address, Address>>;
+
+std::vector<Parameter> parameters_at(const Rows& rows) {
+    std::vector<Parameter> list;
+    list.reserve(rows.size());
+    for (const auto& [start, value, first, second, gradient] : rows)
+        list.push_back({at<int64_t>(start), at<float>(value), at<float>(first), at<float>(second), at<float>(gradient)});
+    return list;
 }
 
 // The maps of a convolution whose input is `images` of height x width. The window is kernel,
@@ -117,51 +136,66 @@ void bind_kernels(nb::module_& m) {
         nb::gil_scoped_release release;
         body().convolutions.outer(args, threads);
     });
-    m.def("norm", [](int64_t features, int64_t batch, Address x, Address scale, Address shift, Address mean,
-                     Address rstd, Address running_mean, Address running_variance, Address y, float momentum,
-                     float epsilon, bool relu, bool training, int threads) {
-        const NormArgs args{features, batch, at<float>(x), at<float>(scale), at<float>(shift), at<float>(mean),
-                            at<float>(rstd), at<float>(running_mean), at<float>(running_variance), at<float>(y),
-                            momentum, epsilon, relu, training};
+    m.def("norm", [](int64_t features, int64_t count, Address x, Address residual, Address scale, Address shift,
+                     Address running_mean, Address running_variance, Address statistics, Address y, float momentum,
+                     float epsilon, int activation, bool training, int threads) {
+        const NormArgs args{features, count, at<float>(x), at<float>(residual), at<float>(scale), at<float>(shift),
+                            at<float>(running_mean), at<float>(running_variance), at<float>(statistics),
+                            at<float>(y), momentum, epsilon, activation, training};
         nb::gil_scoped_release release;
-        body().steps.norm(args, threads);
+        body().normalisation.norm(args, threads);
     });
-    m.def("norm_backward", [](int64_t features, int64_t batch, Address x, Address y, Address dy, Address scale,
-                              Address mean, Address rstd, Address dx, Address dscale, Address dshift, bool relu,
-                              int threads) {
-        const NormBackwardArgs args{features, batch, at<float>(x), at<float>(y), at<float>(dy), at<float>(scale),
-                                    at<float>(mean), at<float>(rstd), at<float>(dx), at<float>(dscale),
-                                    at<float>(dshift), relu};
+    m.def("norm_backward", [](int64_t features, int64_t count, Address dy, Address x, Address gate, Address scale,
+                              Address shift, Address statistics, Address dx, Address dresidual, Address dscale,
+                              Address dshift, int activation, bool training, int threads) {
+        const NormBackwardArgs args{features, count, at<float>(dy), at<float>(x), at<float>(gate), at<float>(scale),
+                                    at<float>(shift), at<float>(statistics), at<float>(dx), at<float>(dresidual),
+                                    at<float>(dscale), at<float>(dshift), activation, training};
         nb::gil_scoped_release release;
-        body().steps.norm_backward(args, threads);
+        body().normalisation.norm_backward(args, threads);
+    });
+    m.def("exponential", [](Address x, Address y, int64_t size, int threads) {
+        nb::gil_scoped_release release;
+        body().activations.exponential(at<float>(x), at<float>(y), size, threads);
+    });
+    m.def("sigmoid", [](Address x, Address y, int64_t size, int threads) {
+        nb::gil_scoped_release release;
+        body().activations.sigmoid(at<float>(x), at<float>(y), size, threads);
+    });
+    m.def("row_sums", [](Address x, Address y, Address sums, int64_t rows, int64_t count, int threads) {
+        nb::gil_scoped_release release;
+        body().activations.row_sums(at<float>(x), at<float>(y), at<float>(sums), rows, count, threads);
     });
     m.def("loss", [](int64_t members, int64_t classes, int64_t batch, Address logits, Address labels, Address losses,
                      Address wrong, Address gradient, float smoothing, int threads) {
         const LossArgs args{members, classes, batch, at<float>(logits), at<int64_t>(labels), at<float>(losses),
                             at<int32_t>(wrong), at<float>(gradient), smoothing};
         nb::gil_scoped_release release;
-        body().steps.loss(args, threads);
+        body().losses.loss(args, threads);
     });
-    m.def("sgd", [](int64_t members, Address start, Address parameter, Address velocity, Address gradient,
-                    Address rate, Address decay, Address clip, float momentum, bool nesterov, int threads) {
-        const SgdArgs args{{members, at<int64_t>(start)}, at<float>(parameter), at<float>(velocity),
-                           at<float>(gradient), at<float>(rate), at<float>(decay), at<float>(clip), momentum, nesterov};
+    m.def("sgd", [](int64_t members, const Rows& parameters, Address rate, Address decay, Address clip,
+                    float momentum, bool nesterov, int threads) {
+        const std::vector<Parameter> list = parameters_at(parameters);
+        const SgdArgs args{{members, static_cast<int64_t>(list.size()), list.data()}, at<float>(rate),
+                           at<float>(decay), at<float>(clip), momentum, nesterov};
         nb::gil_scoped_release release;
-        body().steps.sgd(args, threads);
+        body().optimisers.sgd(args, threads);
     });
-    m.def("adam", [](int64_t members, Address start, Address parameter, Address first, Address second,
-                     Address gradient, Address rate, Address decay, Address clip, float beta1, float beta2,
-                     float epsilon, float correction1, float correction2, bool decoupled, int threads) {
-        const AdamArgs args{{members, at<int64_t>(start)}, at<float>(parameter), at<float>(first), at<float>(second),
-                            at<float>(gradient), at<float>(rate), at<float>(decay), at<float>(clip), beta1, beta2,
-                            epsilon, correction1, correction2, decoupled};
+    m.def("adam", [](int64_t members, const Rows& parameters, Address rate, Address decay, Address clip,
+                     float fresh1, float beta2, float fresh2, float epsilon, float correction1, float correction2,
+                     bool decoupled, int threads) {
+        const std::vector<Parameter> list = parameters_at(parameters);
+        const AdamArgs args{{members, static_cast<int64_t>(list.size()), list.data()}, at<float>(rate),
+                            at<float>(decay), at<float>(clip), fresh1, beta2, fresh2, epsilon, correction1,
+                            correction2, decoupled};
         nb::gil_scoped_release release;
-        body().steps.adam(args, threads);
+        body().optimisers.adam(args, threads);
     });
-    m.def("square_norms", [](int64_t members, Address start, Address values, Address sums, int threads) {
-        const Spans spans{members, at<int64_t>(start)};
+    m.def("square_norms", [](int64_t members, const Rows& parameters, Address sums, int threads) {
+        const std::vector<Parameter> list = parameters_at(parameters);
         nb::gil_scoped_release release;
-        body().steps.square_norms(spans, at<float>(values), at<double>(sums), threads);
+        body().optimisers.square_norms({members, static_cast<int64_t>(list.size()), list.data()}, at<double>(sums),
+                                       threads);
     });
 }
 

@@ -71,27 +71,31 @@ struct ConvolutionOuterArgs {
     Maps maps;
 };
 
+enum Activation : int { kNone, kRelu, kSilu };
+
+// y = activation(normalise(x) + residual), normalised by feature.
 struct NormArgs {
-    int64_t features, batch;
-    const float* x;         // [features, batch]
-    const float* scale;     // [features]
-    const float* shift;     // [features]
-    float* mean;            // [features]: of the batch when training, else the running one
-    float* rstd;            // [features]: 1 / sqrt(variance + epsilon)
-    float* running_mean;    // [features], updated when training
-    float* running_variance;
-    float* y;
+    int64_t features, count;
+    const float* x;         // [features, count]
+    const float* residual;  // [features, count] or null
+    const float *scale, *shift;              // [features]
+    float *running_mean, *running_variance;  // [features], updated when training
+    float* statistics;  // [3, features]: mean, what its rounding lost, 1 / sqrt(variance + epsilon)
+    float* y;           // [features, count]
     float momentum, epsilon;
-    bool relu, training;
+    int activation;
+    bool training;
 };
 
 struct NormBackwardArgs {
-    int64_t features, batch;
-    const float *x, *y, *dy;   // [features, batch]
-    const float *scale, *mean, *rstd;
-    float* dx;
-    float *dscale, *dshift;
-    bool relu;
+    int64_t features, count;
+    const float *dy, *x;      // [features, count]
+    const float* gate;        // with a residual: y under ReLU, the residual under SiLU; else unused
+    const float *scale, *shift, *statistics;
+    float *dx, *dresidual;    // [features, count]; the latter null without a residual
+    float *dscale, *dshift;   // [features]
+    int activation;
+    bool training;
 };
 
 // Cross-entropy of members' logits [members * classes, batch] against shared labels [batch].
@@ -100,21 +104,25 @@ struct LossArgs {
     const float* logits;
     const int64_t* labels;
     float* losses;      // [members]: mean over the batch
-    int32_t* wrong;     // [members]: samples whose label is not the one largest logit
+    int32_t* wrong;     // [members]: samples whose label is not the first of the largest logits
     float* gradient;    // [members * classes, batch] of the sum over members, or null
     float smoothing;
 };
 
 // One flat parameter of a population: member m owns start[m] .. start[m+1].
-struct Spans {
-    int64_t members;
-    const int64_t* start;
+struct Parameter {
+    const int64_t* start;     // [members + 1]
+    float *value, *first, *second;  // the parameter and the optimiser's state of it
+    const float* gradient;
+};
+
+struct Parameters {
+    int64_t members, count;
+    const Parameter* list;
 };
 
 struct SgdArgs {
-    Spans spans;
-    float *parameter, *velocity;
-    const float* gradient;
+    Parameters parameters;
     const float *rate, *decay;   // [members]
     const float* clip;           // [members]: factor on the gradient, or null
     float momentum;
@@ -122,13 +130,12 @@ struct SgdArgs {
 };
 
 struct AdamArgs {
-    Spans spans;
-    float *parameter, *first, *second;
-    const float* gradient;
+    Parameters parameters;
     const float *rate, *decay;
     const float* clip;
-    float beta1, beta2, epsilon, correction1, correction2;
-    bool decoupled;              // AdamW
+    float fresh1, beta2, fresh2;  // 1 - beta1, beta2, 1 - beta2
+    float epsilon, correction1, correction2;
+    bool decoupled;               // AdamW
 };
 
 struct Products {
@@ -141,30 +148,51 @@ struct Convolutions {
     void (*outer)(const ConvolutionOuterArgs&, int threads);
 };
 
-struct Steps {
+struct Normalisation {
     void (*norm)(const NormArgs&, int threads);
     void (*norm_backward)(const NormBackwardArgs&, int threads);
+};
+
+struct Losses {
     void (*loss)(const LossArgs&, int threads);
+};
+
+struct Activations {
+    void (*exponential)(const float* x, float* y, int64_t size, int threads);
+    void (*sigmoid)(const float* x, float* y, int64_t size, int threads);
+    void (*row_sums)(const float* x, const float* y, float* sums, int64_t rows, int64_t count, int threads);
+};
+
+struct Optimisers {
     void (*sgd)(const SgdArgs&, int threads);
     void (*adam)(const AdamArgs&, int threads);
-    void (*square_norms)(Spans, const float* values, double* sums, int threads);  // sums += |.|^2
+    void (*square_norms)(const Parameters&, double* sums, int threads);  // sums += |gradient|^2
 };
 
 namespace portable {
 extern const Products products;
 extern const Convolutions convolutions;
-extern const Steps steps;
+extern const Normalisation normalisation;
+extern const Losses losses;
+extern const Activations activations;
+extern const Optimisers optimisers;
 }  // namespace portable
 #ifdef WIRELOOM_X86
 namespace avx2 {
 extern const Products products;
 extern const Convolutions convolutions;
-extern const Steps steps;
+extern const Normalisation normalisation;
+extern const Losses losses;
+extern const Activations activations;
+extern const Optimisers optimisers;
 }  // namespace avx2
 namespace avx512 {
 extern const Products products;
 extern const Convolutions convolutions;
-extern const Steps steps;
+extern const Normalisation normalisation;
+extern const Losses losses;
+extern const Activations activations;
+extern const Optimisers optimisers;
 }  // namespace avx512
 #endif
 

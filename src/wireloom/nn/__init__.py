@@ -1,7 +1,8 @@
 """Layers whose weights hold the blocks of a wiring and no more."""
 
 from wireloom.nn.convolutions import WiredConv2d
-from wireloom.nn.layers import FeatureNorm, WiredLinear
+from wireloom.nn.layers import WiredLinear
+from wireloom.nn.norms import FeatureNorm
 from wireloom.nn.spans import Spanned, spans
 
 __all__ = ["FeatureNorm", "Spanned", "WiredConv2d", "WiredLinear", "spans"]

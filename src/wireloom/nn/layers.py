@@ -1,4 +1,4 @@
-"""The layers of a wired network, for one network or for a population of them."""
+"""Linear layers on a pattern, for one network or for a population of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from wireloom.base import InvalidValue, normal
-from wireloom.compute import Pattern, norm, product
+from wireloom.compute import Pattern, product
 from wireloom.nn.spans import Spanned, boundaries
 
 LINEAR_SD = 0.01  # of every linear layer's initial weights (You et al. 2020, published code)
@@ -94,60 +94,3 @@ class WiredLinear(Spanned):
 
     def extra_repr(self) -> str:
         return f"{self.pattern!r}, bias={self.bias is not None}"
-
-
-class FeatureNorm(Spanned):
-    """Batch normalisation of each feature, then ReLU, on feature-major [features, batch].
-
-    Args:
-        features: how many, or one number for each member of a population.
-        relu: whether ReLU follows.
-    """
-
-    running_mean: Tensor
-    running_variance: Tensor
-
-    def __init__(
-        self,
-        features: int | Sequence[int],
-        *,
-        relu: bool = True,
-        momentum: float = 0.1,
-        epsilon: float = 1e-5,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__()
-        self.members = (features,) if isinstance(features, int) else tuple(features)
-        self.relu, self.momentum, self.epsilon = relu, momentum, epsilon
-        total = sum(self.members)
-        self.scale = nn.Parameter(torch.ones(total, device=device, dtype=dtype))
-        self.shift = nn.Parameter(torch.zeros(total, device=device, dtype=dtype))
-        self.register_buffer("running_mean", torch.zeros(total, device=device, dtype=dtype))
-        self.register_buffer("running_variance", torch.ones(total, device=device, dtype=dtype))
-
-    def spans(self) -> dict[str, Tensor]:
-        """Members' boundaries in the parameters and the running values."""
-        names = ("scale", "shift", "running_mean", "running_variance")
-        return dict.fromkeys(names, boundaries(self.members))
-
-    def features(self, x: Tensor) -> Tensor:
-        """[features, batch] to the same."""
-        return norm(
-            x,
-            self.scale,
-            self.shift,
-            self.running_mean,
-            self.running_variance,
-            training=self.training,
-            relu=self.relu,
-            momentum=self.momentum,
-            epsilon=self.epsilon,
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[batch, features] to the same."""
-        return self.features(x.t()).t()
-
-    def extra_repr(self) -> str:
-        return f"{sum(self.members)}, relu={self.relu}"

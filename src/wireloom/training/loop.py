@@ -78,8 +78,7 @@ class Training:
         ):
             x, labels = self._placed(batch)
             loss, _ = cross_entropy(population.features(x), labels, smoothing=recipe.smoothing)
-            for parameter in population.parameters():
-                parameter.grad = None
+            self.optimiser.zero_grad()
             loss.sum().backward()
             self.optimiser.step(self.epoch)
             losses += loss.detach()

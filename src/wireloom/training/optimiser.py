@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from wireloom.base import InvalidValue
 from wireloom.compute import cpu
+from wireloom.compute.cpu import Stepped
 from wireloom.models import Population
 from wireloom.nn.spans import take
 from wireloom.training.recipe import Recipe
@@ -54,63 +55,63 @@ class Optimiser:
             "weight_decay", recipe.weight_decay if weight_decay is None else weight_decay, members
         )
         self.steps = 0
+        # As torch's optimisers, it steps the parameters that there are when it is made.
+        self.parameters = dict(population.net.named_parameters())
         slots = ("velocity",) if recipe.optimiser == "sgd" else ("first", "second")
         self.state: dict[str, dict[str, Tensor]] = {
-            slot: {name: torch.zeros_like(p.detach()) for name, p in self._parameters()}
+            slot: {name: torch.zeros_like(p.detach()) for name, p in self.parameters.items()}
             for slot in slots
         }
+        self._owners: dict[str, Tensor] = {}
 
-    def _parameters(self) -> Iterable[tuple[str, torch.nn.Parameter]]:
-        return self.population.net.named_parameters()
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for parameter in self.parameters.values():
+            parameter.grad = None
 
+    @torch.no_grad()
     def step(self, epoch: int) -> None:
-        """Step every parameter that has a gradient, at the rate of ``epoch``."""
-        self.steps += 1
-        factor = self.recipe.rate(epoch) / self.recipe.lr
-        rate = self.lr * factor
-        clip = None if self.recipe.clip is None else self._clip(self.recipe.clip)
-        for name, parameter in self._parameters():
-            if parameter.grad is None:
-                continue
-            spans = self.population.spans[name]
-            slots = [self.state[slot][name] for slot in self.state]
-            p, g = parameter.detach(), parameter.grad.contiguous()
-            if cpu.serves(p, g):
-                self._native(spans, p, slots, g, rate, clip)
-            else:
-                self._reference(spans, p, slots, g, rate, clip)
+        """Step every parameter that has a gradient, at the rate of ``epoch``.
 
-    def _native(
-        self,
-        spans: Tensor,
-        p: Tensor,
-        slots: list[Tensor],
-        g: Tensor,
-        rate: Tensor,
-        clip: Tensor | None,
-    ) -> None:
+        Operation by operation, r being the rate, w the weight decay, c the clip's factor:
+
+            SGD     d = g c + w p;  v = m v + d;  p = p - r (d + m v)
+            Adam    d = g c + w p (AdamW: d = g c);  a = a + (1 - b1) (d - a);
+                    s = b2 s + ((1 - b2) d) d;
+                    p = p - (r / k1) a / (sqrt(s) / sqrt(k2) + epsilon), k = 1 - b^steps
+                    (AdamW: p (1 - r w) in the place of p)
+
+        All parameters of float32 on the CPU are stepped by one native call, one pass over memory.
+        """
+        self.steps += 1
+        rate = self.lr * (self.recipe.rate(epoch) / self.recipe.lr)
+        native: list[Stepped] = []
+        others: list[tuple[str, Stepped]] = []
+        slots = list(self.state.values())
+        for name, p in self.parameters.items():
+            if (g := p.grad) is None:
+                continue
+            first, second = slots[0][name], slots[-1][name]
+            stepped = Stepped(self.population.spans[name], p, first, second, g.contiguous())
+            if cpu.serves(p, g):
+                native.append(stepped)
+            else:
+                others.append((name, stepped))
+        clip = self._clip(native, others)
+        if native:
+            self._native(native, rate, clip)
+        for name, stepped in others:
+            self._reference(name, stepped, rate, clip)
+
+    def _native(self, steps: list[Stepped], rate: Tensor, clip: Tensor | None) -> None:
         rate, decay = rate.float(), self.weight_decay.float()
         clip = None if clip is None else clip.float()
+        momentum = self.recipe.momentum
         if self.recipe.optimiser == "sgd":
-            cpu.sgd(
-                spans,
-                p,
-                slots[0],
-                g,
-                rate,
-                decay,
-                clip,
-                momentum=self.recipe.momentum,
-                nesterov=self.recipe.momentum > 0,
-            )
+            cpu.sgd(steps, rate, decay, clip, momentum=momentum, nesterov=momentum > 0)
         else:
-            first, second = slots
             cpu.adam(
-                spans,
-                p,
-                first,
-                second,
-                g,
+                steps,
                 rate,
                 decay,
                 clip,
@@ -120,51 +121,55 @@ class Optimiser:
                 decoupled=self.recipe.optimiser == "adamw",
             )
 
-    def _reference(
-        self,
-        spans: Tensor,
-        p: Tensor,
-        slots: list[Tensor],
-        g: Tensor,
-        rate: Tensor,
-        clip: Tensor | None,
-    ) -> None:
-        def spread(values: Tensor) -> Tensor:
-            return values.to(p).repeat_interleave((spans[1:] - spans[:-1]).to(p.device))
+    def _owner(self, name: str, stepped: Stepped) -> Tensor:
+        """The member that each value of a parameter belongs to: int64, where the parameter is."""
+        device = stepped.value.device
+        if name not in self._owners or self._owners[name].device != device:
+            sizes = stepped.spans[1:] - stepped.spans[:-1]
+            self._owners[name] = torch.arange(len(sizes)).repeat_interleave(sizes).to(device)
+        return self._owners[name]
 
-        rates, decays = spread(rate), spread(self.weight_decay)
+    def _reference(self, name: str, stepped: Stepped, rate: Tensor, clip: Tensor | None) -> None:
+        _, p, first, second, g = stepped
+        owner = self._owner(name, stepped)
+
+        def spread(values: Tensor) -> Tensor:
+            return values.to(p)[owner]
+
+        decay = self.weight_decay
         if clip is not None:
             g = g * spread(clip)
         if self.recipe.optimiser == "sgd":
-            (velocity,) = slots
-            d = g + decays * p
-            velocity.mul_(self.recipe.momentum).add_(d)
-            p -= rates * (d + self.recipe.momentum * velocity)
+            d = g + spread(decay) * p
+            first.mul_(self.recipe.momentum).add_(d)
+            p -= spread(rate) * (d + self.recipe.momentum * first)
             return
-        first, second = slots
+        # Rates that are computed with are rounded to the parameter's type before.
+        rate, decay = rate.to(p), decay.to(p)
         if self.recipe.optimiser == "adamw":
-            p -= rates * decays * p
+            d, kept = g, p * (1 - rate * decay)[owner]
         else:
-            g = g + decays * p
-        first.lerp_(g, 1 - BETAS[0])
-        second.mul_(BETAS[1]).add_((1 - BETAS[1]) * g * g)
-        root = (second / (1 - BETAS[1] ** self.steps)).sqrt_() + EPSILON
-        p -= rates * (first / (1 - BETAS[0] ** self.steps)) / root
+            d, kept = g + decay[owner] * p, p
+        first += (1 - BETAS[0]) * (d - first)
+        second.mul_(BETAS[1]).add_((1 - BETAS[1]) * d * d)
+        root = torch.tensor(1 - BETAS[1] ** self.steps, dtype=p.dtype, device=p.device).sqrt_()
+        step = rate / (1 - BETAS[0] ** self.steps)
+        p.copy_(kept - step[owner] * first / (second.sqrt() / root + EPSILON))
 
-    def _clip(self, most: float) -> Tensor:
-        """Factor that brings each member's gradient norm to ``most`` at the most: [members]."""
-        members = len(self.population)
-        sums = torch.zeros(members, dtype=torch.float64)
-        for name, parameter in self._parameters():
-            if parameter.grad is None:
-                continue
-            g, spans = parameter.grad.contiguous(), self.population.spans[name]
-            if cpu.serves(g):
-                cpu.add_square_norms(sums, spans, g)
-            else:
-                parts = g.double().cpu().split((spans[1:] - spans[:-1]).tolist())
-                sums += torch.stack([part.square().sum() for part in parts])
-        return (most / (sums.sqrt() + 1e-6)).clamp(max=1.0)
+    def _clip(
+        self, native: Sequence[Stepped], others: Sequence[tuple[str, Stepped]]
+    ) -> Tensor | None:
+        """Factor that brings each member's gradient norm to the recipe's at the most: [members]."""
+        if self.recipe.clip is None:
+            return None
+        sums = torch.zeros(len(self.population), dtype=torch.float64)
+        if native:
+            cpu.add_square_norms(sums, native)
+        for _, stepped in others:
+            sizes = (stepped.spans[1:] - stepped.spans[:-1]).tolist()
+            parts = stepped.gradient.double().cpu().split(sizes)
+            sums += torch.stack([part.square().sum() for part in parts])
+        return (self.recipe.clip / (sums.sqrt() + 1e-6)).clamp(max=1.0)
 
     def keep(self, ids: Sequence[int], population: Population) -> Optimiser:
         """The optimiser of ``population``: this one's members ``ids``, with their state."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from wireloom.base import InvalidValue, is_whole, nearest
 
-NUMERICS = 2  # raised whenever the same recipe gives other numbers
+NUMERICS = 3  # raised whenever the same recipe gives other numbers
 OPTIMISERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("cosine", "constant")
 
