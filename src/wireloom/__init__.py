@@ -30,7 +30,15 @@ if TYPE_CHECKING:
     )
     from wireloom.base import InvalidValue, WireloomError
     from wireloom.compute import Pattern
-    from wireloom.models import Cost, Population, build, cost, population
+    from wireloom.models import (
+        Cost,
+        Population,
+        build,
+        cost,
+        extract,
+        population,
+        strengths,
+    )
     from wireloom.study import Local, Plan, Study, plan_wirings
     from wireloom.training import Optimiser, Recipe, Result, fit
     from wireloom.wiring import (
@@ -83,7 +91,7 @@ _ROOMS = {
         "ws_flex",
     ),
     "compute": ("Pattern",),
-    "models": ("Cost", "Population", "build", "cost", "population"),
+    "models": ("Cost", "Population", "build", "cost", "extract", "population", "strengths"),
     "training": ("Optimiser", "Recipe", "Result", "fit"),
     "study": ("Local", "Plan", "Study", "plan_wirings"),
     "analysis": (
@@ -138,6 +146,7 @@ __all__ = [
     "data",
     "erdos_renyi",
     "expander",
+    "extract",
     "few_epochs",
     "few_seeds",
     "few_wirings",
@@ -158,6 +167,7 @@ __all__ = [
     "span",
     "spread",
     "steer",
+    "strengths",
     "sweet_spot",
     "watts_strogatz",
     "ws_flex",

@@ -2,6 +2,7 @@
 
 from wireloom.models.budget import match_widths
 from wireloom.models.costs import Cost, cost
+from wireloom.models.extraction import extract, strengths
 from wireloom.models.making import ARCHITECTURES, Build, build, population
 from wireloom.models.members import Member, Population
 from wireloom.models.mlp import MLP, MLPShape
@@ -16,6 +17,8 @@ __all__ = [
     "Population",
     "build",
     "cost",
+    "extract",
     "match_widths",
     "population",
+    "strengths",
 ]
