@@ -33,12 +33,17 @@ EMPTY = Pattern([2, 3], [4], [])
 DIRECTED = Pattern.from_wiring(
     Wiring.from_edges(5, [(0, 1), (2, 1), (3, 4), (4, 0)], directed=True), out=23, into=11
 )
-UNION = Pattern.union([RAGGED, SMALL, EMPTY, DIRECTED])
+DEPTHWISE = Pattern([1] * 5, [1] * 5, [(i, 4 - i) for i in range(5)])
+# Rows that read one channel alone, two of them the same, among others; and one that reads nothing.
+MIXED = Pattern([1, 2, 1, 1, 1], [1, 1, 3], [(0, 1), (1, 0), (1, 2), (2, 1), (3, 2)])
+UNION = Pattern.union([RAGGED, SMALL, EMPTY, DIRECTED, MIXED])
 PATTERNS = {
     "ragged": RAGGED,
     "small": SMALL,
     "empty": EMPTY,
     "directed": DIRECTED,
+    "depthwise": DEPTHWISE,
+    "mixed": MIXED,
     "union": UNION,
     "shared": Pattern.union([SMALL, Pattern([4], [2, 1, 1], [(0, 2)])], shared_input=True),
     "dense": Pattern.dense(out=7, into=5),
@@ -173,6 +178,24 @@ def test_convolutions_hold_at_every_way_of_sharing_a_tile(case):
     check(RAGGED, *case)
 
 
+DEPTHWISE_CASES = [
+    (3, 28, 28, Window.of(5, padding=2)),
+    (16, 7, 7, Window.of(3, stride=2, padding=1)),
+    (5, 14, 15, Window.of(5, stride=2, padding=2)),
+    (2, 9, 33, Window.of((3, 5), stride=(3, 1), padding=(1, 2))),
+    (2, 11, 70, Window.of(3, stride=2, padding=1)),
+    (3, 10, 13, Window.of(3, stride=3, padding=1, dilation=2)),
+    (40, 5, 5, Window.of(4, padding=(2, 1))),
+    (1, 3, 2, Window.of(11, padding=5)),
+]
+
+
+@pytest.mark.parametrize("case", [*CASES, *DEPTHWISE_CASES], ids=str)
+@pytest.mark.parametrize("pattern", [DEPTHWISE, MIXED], ids=["depthwise", "mixed"])
+def test_rows_that_read_one_channel_are_right(pattern, case):
+    check(pattern, *case)
+
+
 @pytest.mark.parametrize("name", PATTERNS)
 @pytest.mark.parametrize("images", [0, 1, 16])
 def test_convolutions_hold_on_every_kind_of_pattern(name, images):
@@ -296,6 +319,7 @@ MEMBERS = [
     Pattern.from_wiring(ring(nodes=9, degree=4), out=20, into=18),
     Pattern([3, 9], [7, 11], [(0, 0), (1, 0), (1, 1)]),
 ]
+COMPANY = [*MEMBERS, MIXED, DEPTHWISE]
 ALONE = [
     (3, 9, 8, Window.of(3, padding=1)),
     (1, 30, 28, Window.of(3, padding=1)),
@@ -308,10 +332,10 @@ ALONE = [
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("case", ALONE, ids=str)
 def test_a_members_bits_are_the_same_alone_and_in_company(case, shared):
-    members = MEMBERS
+    members = COMPANY
     if shared:
-        members = [Pattern(p.out_sizes, RAGGED.in_sizes, [(0, i), (1, 2)])
-                   for i, p in enumerate(MEMBERS)]  # fmt: skip
+        members = [Pattern(p.out_sizes, RAGGED.in_sizes, [(0, i % 4), (1, 2)])
+                   for i, p in enumerate(COMPANY)]  # fmt: skip
     parts = [operands(p, *case, seed=7 * i) for i, p in enumerate(members)]
     if shared:
         parts = [(w, parts[0][1], y) for w, _, y in parts]
@@ -331,23 +355,23 @@ def test_a_members_bits_are_the_same_alone_and_in_company(case, shared):
 @pytest.mark.parametrize("case", ALONE, ids=str)
 def test_a_nan_stays_in_its_member_and_in_its_image(case, dtype):
     images, window = case[0], case[3]
-    parts = [[t.to(dtype) for t in operands(p, *case, seed=i)] for i, p in enumerate(MEMBERS)]
-    whole = Pattern.union(MEMBERS)
+    parts = [[t.to(dtype) for t in operands(p, *case, seed=i)] for i, p in enumerate(COMPANY)]
+    whole = Pattern.union(COMPANY)
     clean = [torch.cat([part[i] for part in parts], min(i, 1)) for i in range(3)]
     dirty = [t.clone() for t in clean]
-    columns = [p.shape[1] for p in MEMBERS]
+    columns = [p.shape[1] for p in COMPANY]
     dirty[1][0, columns[0] : columns[0] + columns[1]] = float("nan")
     dirty[2][0, RAGGED.shape[0] : RAGGED.shape[0] + 20] = float("inf")
     got, want = (results(whole, window, *ops) for ops in (dirty, clean))
     for g, w, sizes in (
-        (got[0], want[0], [p.shape[0] for p in MEMBERS]),
+        (got[0], want[0], [p.shape[0] for p in COMPANY]),
         (got[2], want[2], columns),
     ):
         for m, (one, other) in enumerate(zip(g.split(sizes, 1), w.split(sizes, 1), strict=True)):
             start = 1 if m == 1 else 0
             assert torch.equal(one[start:], other[start:])
             assert m != 1 or not one[0].isfinite().any() or window.size == (1, 1)
-    sizes = [p.weights * window.taps for p in MEMBERS]
+    sizes = [p.weights * window.taps for p in COMPANY]
     for m, (one, other) in enumerate(zip(got[1].split(sizes), want[1].split(sizes), strict=True)):
         assert m == 1 or torch.equal(one, other)
     assert got[1].split(sizes)[1].isnan().any()
@@ -356,6 +380,7 @@ def test_a_nan_stays_in_its_member_and_in_its_image(case, dtype):
 
 @quick
 @given(
+    st.sampled_from([RAGGED, MIXED]),
     windows,
     st.sampled_from([1, 2, 16, 18]),
     pairs(1, 15),
@@ -363,13 +388,15 @@ def test_a_nan_stays_in_its_member_and_in_its_image(case, dtype):
     st.sampled_from(["nan", "inf"]),
     st.integers(0, 10**6),
 )
-def test_a_nan_reaches_what_reads_it_and_nothing_else(window, images, size, where, value, seed):
+def test_a_nan_reaches_what_reads_it_and_nothing_else(
+    pattern, window, images, size, where, value, seed
+):
     assume(min(window.output(*size)) >= 1)
-    given = operands(RAGGED, images, *size, window, seed % 100)
+    given = operands(pattern, images, *size, window, seed % 100)
     place = seed % given[where].numel()
     given[where].view(-1)[place] = float(value)
-    got = results(RAGGED, window, *given)
-    want = results(RAGGED, window, *(t.double() for t in given))
+    got = results(pattern, window, *given)
+    want = results(pattern, window, *(t.double() for t in given))
     for one, other in zip(got, want, strict=True):
         assert torch.equal(one.isfinite(), other.isfinite())
 
@@ -391,12 +418,15 @@ def test_a_nan_at_a_maps_edge_stays_off_the_taps_that_never_see_it(size):
 
 
 def test_an_images_bits_do_not_depend_on_its_batch():
-    window = Window.of(3, padding=1)
-    for size in (7, 14, 28):
-        weight, x, upstream = operands(RAGGED, 19, size, size, window)
-        y, _, dx = results(RAGGED, window, weight, x, upstream)
+    for size, pattern, window in (
+        *((size, RAGGED, Window.of(3, padding=1)) for size in (7, 14, 28)),
+        (7, MIXED, Window.of(3, padding=1)),
+        (7, DEPTHWISE, Window.of(3, stride=2, padding=1)),
+    ):
+        weight, x, upstream = operands(pattern, 19, size, size, window)
+        y, _, dx = results(pattern, window, weight, x, upstream)
         for images in (1, 2, 4, 16, 18):
-            part = results(RAGGED, window, weight, x[-images:], upstream[-images:])
+            part = results(pattern, window, weight, x[-images:], upstream[-images:])
             assert torch.equal(part[0], y[-images:])
             assert torch.equal(part[2], dx[-images:])
 
@@ -407,6 +437,7 @@ def everything() -> list[torch.Tensor]:
     found = []
     for case in ALONE:
         found += results(pattern, case[3], *operands(pattern, *case))
+        found += results(MIXED, case[3], *operands(MIXED, *case))
     return found
 
 
@@ -427,8 +458,9 @@ import json, torch
 import test_convolution as t
 from wireloom.native import _native
 torch.set_num_threads(1)
-for case in t.CASES:
-    t.check(t.RAGGED, *case)
+for case in [*t.CASES, *t.DEPTHWISE_CASES]:
+    for pattern in (t.RAGGED, t.DEPTHWISE, t.MIXED):
+        t.check(pattern, *case)
 for name, pattern in t.PATTERNS.items():
     t.check(pattern, 3, 9, 8, t.Window.of(3, padding=1))
 for case in t.ALONE:

@@ -1,4 +1,5 @@
 // The two operators on maps: the convolution, forward and back, and its weights' gradient.
+#include "depthwise.hpp"
 #include "kernels.hpp"
 #include "maps.hpp"
 #include "vectors.hpp"
@@ -41,17 +42,19 @@ struct Span {
     int64_t begin, end, first, last;
 };
 
-// The shortest spans of a side's groups.
-std::vector<Span> spans_of(const Side& side) {
+// The shortest spans of a side's groups, `without` those that are alone.
+std::vector<Span> spans_of(const Side& side, bool without) {
+    const auto passed = [&](int64_t g) {
+        return side.first[g] == side.first[g + 1] || (without && alone(side, g));
+    };
     std::vector<Span> spans;
     std::vector<int64_t> least(side.groups + 1, std::numeric_limits<int64_t>::max());  // read from here on
     for (int64_t g = side.groups - 1; g >= 0; --g) {
-        const bool reads = side.first[g] < side.first[g + 1];
-        least[g] = std::min(least[g + 1], reads ? side.node(side.first[g]) : least[g + 1]);
+        least[g] = passed(g) ? least[g + 1] : std::min(least[g + 1], side.node(side.first[g]));
     }
     int64_t most = -1;
     for (int64_t g = 0; g < side.groups; ++g) {
-        if (side.first[g] == side.first[g + 1]) continue;  // belongs to whom it follows
+        if (passed(g)) continue;  // belongs to whom it follows
         if (spans.empty())
             spans.push_back({0, 0, side.left[least[g]], 0});
         else if (most < least[g])
@@ -163,6 +166,7 @@ struct Work {
     const Side side;
     const float* weights;
     const int64_t* weight_first;
+    bool without;  // groups that are alone
     std::vector<Span> spans;
 };
 
@@ -188,6 +192,7 @@ void run_share(const Work& work, const Sweep& s, const Share& share, Store& cell
     const int64_t row_floats = s.runs() * s.run_stride, kernel = m.taps();
     float* outputs = outputs_store.floats(kRows * row_floats);
     for (int64_t g = begin; g < end; ++g) {
+        if (work.without && alone(work.side, g)) continue;
         const int64_t first = work.side.top[g], rows = work.side.rows(g), read = work.side.count(g);
         const int64_t stride = read * kernel;
         const float* weights = work.weights + work.weight_first[g] * kernel;
@@ -268,15 +273,19 @@ std::vector<int64_t> gather(const ConvolutionArgs& a, const Side& side, Store& s
 void convolution(const ConvolutionArgs& a, int threads) {
     const Maps& m = a.maps;
     const Side side(a.plan, a.back);
-    Work work{a, side, a.weights, a.plan.weight_first, spans_of(side)};
-    const bool reads = !work.spans.empty();
-    if (!reads || (a.back && (m.down.skips() || m.across.skips()))) {
-        const int64_t channels = a.back ? a.plan.columns : a.plan.rows;
+    const bool apart = aligned(m);
+    Work work{a, side, a.weights, a.plan.weight_first, apart, spans_of(side, apart)};
+    // What no sweep writes: rows that read nothing where no span does, and pixels under no tap.
+    const bool skips = a.back && (m.down.skips() || m.across.skips()), none = work.spans.empty();
+    if (skips || none) {
         const int64_t floats = m.images * (a.back ? m.height * m.width : m.out_height * m.out_width);
 #pragma omp parallel for schedule(static) num_threads(threads)
-        for (int64_t c = 0; c < channels; ++c) std::memset(a.y + c * floats, 0, floats * sizeof(float));
+        for (int64_t g = 0; g < side.groups; ++g)
+            if (skips || side.first[g] == side.first[g + 1])
+                std::memset(a.y + side.top[g] * floats, 0, side.rows(g) * floats * sizeof(float));
     }
-    if (!reads) return;
+    if (apart) convolve_alone(a, side, threads);
+    if (none) return;
     Sweep sweep{};
     sweep.row_taps = m.across.size;
     if (!a.back) {
@@ -406,7 +415,7 @@ inline int64_t side_by_side(const Sweep& s) {
 }
 
 // The groups of a span over all images.
-void outer_groups(const ConvolutionOuterArgs& a, const Side& side, const std::vector<Part>& parts, const Span& span,
+void outer_groups(const ConvolutionOuterArgs& a, const Side& side, bool without, const std::vector<Part>& parts, const Span& span,
                   Store& cells_store, Store& slopes_store, std::vector<int32_t>& inputs) {
     using Rows = void (*)(const Sweep&, const Strip&, const OuterGroup&, int64_t);
     static constexpr Rows by_rows[] = {nullptr, outer_rows<1>, outer_rows<2>, outer_rows<3>, outer_rows<4>};
@@ -416,8 +425,10 @@ void outer_groups(const ConvolutionOuterArgs& a, const Side& side, const std::ve
     const int64_t first_row = side.top[begin], last_row = side.top[end];
     const float* x_end = a.x + last * m.images * in_plane;
     const float* dy_end = a.dy + last_row * m.images * out_plane;
-    std::memset(a.gradient + a.plan.weight_first[begin] * m.taps(), 0,
-                (a.plan.weight_first[end] - a.plan.weight_first[begin]) * m.taps() * sizeof(float));
+    for (int64_t g = begin; g < end; ++g)
+        if (!(without && alone(side, g)))
+            std::memset(a.gradient + a.plan.weight_first[g] * m.taps(), 0,
+                        (a.plan.weight_first[g + 1] - a.plan.weight_first[g]) * m.taps() * sizeof(float));
     for (const Part& part : parts) {
         const Sweep& s = part.sweep;
         const int64_t beside = side_by_side(s), run_floats = s.runs() * s.run_stride;
@@ -438,6 +449,7 @@ void outer_groups(const ConvolutionOuterArgs& a, const Side& side, const std::ve
                                     slopes + (r - first_row) * row_floats + i * run_floats);
                 }
                 for (int64_t g = begin; g < end; ++g) {
+                    if (without && alone(side, g)) continue;
                     const int64_t row = side.top[g] - first_row, height = side.rows(g), read = side.count(g);
                     const int64_t tiles = (height + kOuterHeight - 1) / kOuterHeight;
                     if (static_cast<int64_t>(inputs.size()) < read) inputs.resize(read);
@@ -467,7 +479,9 @@ void outer(const ConvolutionOuterArgs& a, int threads) {
     for (Part& part : parts) part.sweep.mark_inside();
     // Each thread takes whole groups through all images, with its own copy of what they read.
     const Side side(a.plan, false);
-    const std::vector<Span> spans = spans_of(side);
+    const bool apart = aligned(m);
+    if (apart) slopes_alone(a, side, threads);
+    const std::vector<Span> spans = spans_of(side, apart);
     const int64_t count = static_cast<int64_t>(spans.size()), pieces = count ? (threads + count - 1) / count : 0;
 #pragma omp parallel num_threads(threads)
     {
@@ -479,7 +493,7 @@ void outer(const ConvolutionOuterArgs& a, int threads) {
             const int64_t begin = span.begin, groups = span.end - begin, piece = i % pieces;
             span.begin = begin + groups * piece / pieces;
             span.end = begin + groups * (piece + 1) / pieces;
-            if (span.begin < span.end) outer_groups(a, side, parts, span, cells, slopes, inputs);
+            if (span.begin < span.end) outer_groups(a, side, apart, parts, span, cells, slopes, inputs);
         }
     }
 }

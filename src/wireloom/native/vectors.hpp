@@ -124,6 +124,12 @@ inline Vec evens(Vec a, Vec b, std::index_sequence<I...>) {
     return __builtin_shufflevector(a, b, (2 * static_cast<int>(I))...);
 }
 inline Vec evens(Vec a, Vec b) { return evens(a, b, std::make_index_sequence<kLanes>{}); }
+// And from the second on.
+template <size_t... I>
+inline Vec odds(Vec a, Vec b, std::index_sequence<I...>) {
+    return __builtin_shufflevector(a, b, (2 * static_cast<int>(I) + 1)...);
+}
+inline Vec odds(Vec a, Vec b) { return odds(a, b, std::make_index_sequence<kLanes>{}); }
 // Lane j of vector i becomes lane i of vector j.
 inline void transpose(Vec* v) {
     Vec other[kLanes];
