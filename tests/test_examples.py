@@ -21,6 +21,7 @@ SEEN = {
     "05_own_data": "opened again: 14 networks",
     "06_analyse": "shuffled: Treat this map as noise",
     "07_structure_not_density": "out of reach: the closest to C 0.9 has",
+    "08_training_path": "written: path.svg",
 }
 
 

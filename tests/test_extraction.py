@@ -9,9 +9,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from torch import nn
 
 from refusals import refusal
+from wireloom.cli import main
+from wireloom.cli.parser import parser
 from wireloom.compute import Pattern
 from wireloom.models import build, extract, population, strengths
 from wireloom.nn import WiredConv2d, WiredLinear
@@ -408,3 +411,95 @@ def test_more_pairs_than_weights_join_are_refused():
         "`degree` of extract must not ask for more pairs than the weights join; got 3, which is "
         "12 pairs, and 8 are joined"
     )
+
+
+# The command
+
+
+@pytest.fixture
+def call(capsys):
+    def run(*words):
+        try:
+            code = main(["graph", "extract", *map(str, words)])
+        except SystemExit as stop:
+            code = stop.code
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def test_the_command_writes_what_the_function_gives(call, tmp_path):
+    net = chain(20, 16, 16, 17, 10)
+    wanted = extract(net, nodes=8, density=0.4)
+    names = dict(zip("0123", ("to", "a", "b", "end"), strict=True))
+    state = {f"{names[key[0]]}{key[1:]}": t.detach() for key, t in net.state_dict().items()}
+    stored, kept = tmp_path / "net.safetensors", tmp_path / "net.pt"
+    save_file(state, stored)  # sorted by name: a, b, end, to
+    torch.save({"state_dict": state}, kept)
+    for file in (stored, kept):
+        out = tmp_path / "w.json"
+        code, said, err = call(file, "--nodes", 8, "--density", 0.4, "--out", out)
+        assert (code, err) == (0, "")
+        assert "layers: a 16 -> 16, b 16 -> 17\nleft out:" in said
+        assert f"{file}: 8 nodes, {len(wanted.edges)} edges" in said
+        assert Wiring.load(out) == wanted
+        out.unlink()
+    words = ("--nodes", 8, "--degree", 3, "--layers", "[ab]", "to", "--combine", "norms")
+    assert call(stored, *words, "--out", tmp_path / "w.json")[0] == 0
+    wanted = extract(net, nodes=8, degree=3, layers=["0", "1", "2"], combine="norms")
+    assert Wiring.load(tmp_path / "w.json") == wanted
+    code, said, _ = call(stored, "--nodes", 8, "--degree", 0.5, "--out", tmp_path / "w.svg")
+    assert code == 0
+    assert "disconnected" in said
+    assert (tmp_path / "w.svg").read_text().startswith("<svg")
+
+
+def test_examples_of_the_help_are_understood(call):
+    code, said, _ = call("--help")
+    assert code == 0
+    assert max(map(len, said.splitlines())) <= 100
+    examples = [line.split()[1:] for line in said.splitlines() if line.startswith("  wireloom ")]
+    assert len(examples) == 3
+    for words in examples:
+        assert parser().parse_args(words).run.__name__ == "extract"
+
+
+class Planted:
+    """What no reader of tensors may run."""
+
+    def __reduce__(self):
+        return print, ("run",)
+
+
+def test_bad_files_are_one_line_and_exit_2(call, tmp_path):
+    def refused(name: str, *words: object) -> str:
+        code, said, err = call(tmp_path / name, *(words or ("--nodes", 4, "--degree", 1)))
+        assert (code, said, err.count("\n")) == (2, "", 1)
+        return err.replace(str(tmp_path), "").removeprefix("wireloom: ").strip()
+
+    (tmp_path / "bad.safetensors").write_bytes(b"no tensors here")
+    (tmp_path / "bad.pt").write_bytes(b"no tensors here")
+    torch.save({"weight": Planted()}, tmp_path / "code.pt")
+    torch.save([torch.ones(3)], tmp_path / "list.pt")
+    even = {f"{i}.weight": torch.ones(8, 8) for i in range(3)}
+    save_file(even, tmp_path / "even.safetensors")
+    save_file({"a.weight": torch.ones(8)}, tmp_path / "flat.safetensors")
+    assert refused("gone.pt") == "/gone.pt cannot be read: No such file or directory"
+    assert refused("net.onnx") == "FILE must end in .safetensors or .pt or .pth; got /net.onnx"
+    assert refused("bad.safetensors").startswith("/bad.safetensors is not a safetensors file: ")
+    alone = "is not a file of tensors alone, as torch.save writes"
+    assert refused("bad.pt") == f"/bad.pt {alone}"
+    assert refused("code.pt") == f"/code.pt {alone}"
+    assert refused("list.pt") == "/list.pt is not a state dict: it holds more than tensors by name"
+    assert refused("even.safetensors") == (
+        "`--layers` must name the layers of this file, whose order it does not keep and whose "
+        "widths do not tell the first and the last; it has 0 8 -> 8, 1 8 -> 8, 2 8 -> 8"
+    )
+    assert "flat weights, as wired layers keep them" in refused("flat.safetensors")
+    words = ("--nodes", 9, "--degree", 1, "--layers", "1")
+    assert "layer '1' has 8 input and 8 output channels" in refused("even.safetensors", *words)
+    words = ("--nodes", 4, "--degree", 1, "--density", 0.5, "--layers", "1")
+    assert "got density and degree" in refused("even.safetensors", *words)
+    words = ("--nodes", 4, "--degree", 1, "--layers", "conv*")
+    assert "got 'conv*'; known: 0, 1, 2" in refused("even.safetensors", *words)

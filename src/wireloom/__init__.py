@@ -32,10 +32,12 @@ if TYPE_CHECKING:
     from wireloom.compute import Pattern
     from wireloom.models import (
         Cost,
+        Place,
         Population,
         build,
         cost,
         extract,
+        place,
         population,
         strengths,
     )
@@ -91,7 +93,17 @@ _ROOMS = {
         "ws_flex",
     ),
     "compute": ("Pattern",),
-    "models": ("Cost", "Population", "build", "cost", "extract", "population", "strengths"),
+    "models": (
+        "Cost",
+        "Place",
+        "Population",
+        "build",
+        "cost",
+        "extract",
+        "place",
+        "population",
+        "strengths",
+    ),
     "training": ("Optimiser", "Recipe", "Result", "fit"),
     "study": ("Local", "Plan", "Study", "plan_wirings"),
     "analysis": (
@@ -125,6 +137,7 @@ __all__ = [
     "OutOfReach",
     "PaperSample",
     "Pattern",
+    "Place",
     "Plan",
     "Population",
     "Power",
@@ -155,6 +168,7 @@ __all__ = [
     "measure",
     "nn",
     "partial_effects",
+    "place",
     "plan_wirings",
     "population",
     "power",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wireloom.cli import planes, wirings
+from wireloom.cli import extracting, planes, wirings
 from wireloom.cli.parsing import add_command, add_group
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ def add(commands: Any) -> None:
     group = add_group(
         commands,
         "graph",
-        "draw, measure, sample and steer wirings",
-        "Draw wirings, measure them, cover the plane with them, steer them.",
+        "draw, measure, sample, steer and extract wirings",
+        "Draw wirings, measure them, cover the plane with them, steer them, extract them.",
     )
     command = add_command(
         group,
@@ -51,6 +51,7 @@ wireloom graph measure --family macaque --all
     command.add_argument("--all", dest="every", action="store_true", help="all built-in measures")
     wirings.add_options(command)
     planes.add(group)
+    extracting.add(group)
 
 
 def draw(*, file: str | None, out: str, **options: Any) -> int:
@@ -58,7 +59,7 @@ def draw(*, file: str | None, out: str, **options: Any) -> int:
     path = wirings.target(out, (".svg", ".json"))
     assert path is not None  # `--out` is required
     ((name, wiring),) = wirings.named([] if file is None else [file], options)
-    print(_in_words(name, wiring))
+    print(in_words(name, wiring))
     wirings.save(path, wiring)
     return 0
 
@@ -69,7 +70,7 @@ def measured(*, files: list[str], every: bool, **options: Any) -> int:
     from wireloom.wiring import BUILT_IN, measure
 
     for name, wiring in wirings.named(files, options):
-        print(_in_words(name, wiring))
+        print(in_words(name, wiring))
         for asked in sorted(BUILT_IN) if every else ():
             try:
                 print(f"  {asked:22s} {measure([wiring], asked)[0]:.6f}")
@@ -78,7 +79,8 @@ def measured(*, files: list[str], every: bool, **options: Any) -> int:
     return 0
 
 
-def _in_words(name: str, wiring: Wiring) -> str:
+def in_words(name: str, wiring: Wiring) -> str:
+    """A wiring's size and measures in a line."""
     from wireloom.base import InvalidValue
 
     edges, of = ("arrows", " (of the undirected form)") if wiring.directed else ("edges", "")

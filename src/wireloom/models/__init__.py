@@ -6,6 +6,7 @@ from wireloom.models.extraction import extract, strengths
 from wireloom.models.making import ARCHITECTURES, Build, build, population
 from wireloom.models.members import Member, Population
 from wireloom.models.mlp import MLP, MLPShape
+from wireloom.models.placement import Place, place
 
 __all__ = [
     "ARCHITECTURES",
@@ -14,11 +15,13 @@ __all__ = [
     "Cost",
     "MLPShape",
     "Member",
+    "Place",
     "Population",
     "build",
     "cost",
     "extract",
     "match_widths",
+    "place",
     "population",
     "strengths",
 ]

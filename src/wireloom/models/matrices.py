@@ -19,7 +19,7 @@ _PLAIN = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _KINDS = {2: "linear", 3: "conv1d", 4: "conv2d", 5: "conv3d"}  # by the weight's dimensions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layer:
     """A linear layer or convolution with its weights.
 
