@@ -18,6 +18,7 @@ import networkx as nx
 
 from common import Row, seconds, show
 from graphs import jobs, measures
+from layers import layers
 from populations import populations
 
 
@@ -39,7 +40,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the table here as Markdown")
     options = parser.parse_args()
     rounds = 3 if options.quick else 9
-    rows = [*measures(rounds), *jobs(rounds), *populations(rounds), *startup(rounds)]
+    rows = [
+        *measures(rounds),
+        *jobs(rounds),
+        *layers(rounds),
+        *populations(rounds),
+        *startup(rounds),
+    ]
     show(
         rows,
         f"medians of {rounds} rounds, ranges in brackets; networkx {nx.__version__}",

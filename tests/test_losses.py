@@ -173,6 +173,27 @@ def test_torchs_own_check_of_operators_passes(dtype):
         torch.library.opcheck(OPERATOR, (logits, labels, 0.1, sloped))
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_compiled_without_a_break_it_uses_our_kernel_and_computes_the_same():
+    torch._dynamo.reset()
+    called, labels = [], torch.arange(9) % 5
+
+    def looking(graph, inputs):
+        called.extend(str(node.target) for node in graph.graph.nodes)
+        return torch._dynamo.lookup_backend("aot_eager")(graph, inputs)
+
+    def call(logits):
+        return cross_entropy(logits, labels, smoothing=0.1)
+
+    logits = drawn(2, 5, 9).requires_grad_()
+    results = []
+    for function in (call, torch.compile(call, backend=looking, fullgraph=True)):
+        losses, wrong = function(logits)
+        results.append([losses, wrong, *torch.autograd.grad(losses.sum(), logits)])
+    assert any("wireloom.cross_entropy" in name for name in called)
+    assert all(map(torch.equal, *results))
+
+
 def test_autocast_takes_the_loss_in_float32():
     logits = drawn(2, 5, 9).bfloat16().requires_grad_()
     labels = torch.arange(9) % 5

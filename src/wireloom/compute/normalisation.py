@@ -85,31 +85,51 @@ def _fit_norm(
         )
 
 
-def _norm_on(native: bool, *arguments: Any) -> tuple[Tensor, Tensor]:
-    x, scale, shift, _, mean, variance, training, *_ = arguments
-    _fit_norm(*arguments[:8])
-    with torch.no_grad():
-        if (
-            native
-            and cpu.serves(x, scale, shift, mean, variance)
-            and mean.is_contiguous()
-            and variance.is_contiguous()
-        ):
-            made = normalisation_cpu.norm(*arguments)
-        else:
-            made = reference.norm(*arguments)
-    if training and not mean.is_inference():
-        # So that autograd notices if somebody saved them for a backward pass.
-        torch.autograd.graph.increment_version((mean, variance))
-    return made
+def _native(
+    x: Tensor, activation: str, vectors: tuple[Tensor, ...], maps: tuple[Tensor | None, ...]
+) -> bool:
+    """Whether the kernels take these operands; in one short look, since small layers wait on it."""
+    shape, features = x.shape, x.shape[:1]
+    if x.dtype != torch.float32 or len(shape) < 2 or activation not in ACTIVATIONS:
+        return False
+    for v in vectors:
+        if v.dtype != torch.float32 or v.shape != features or not v.is_cpu:
+            return False
+    for m in maps:
+        if m is not None and (m.dtype != torch.float32 or m.shape != shape or not m.is_cpu):
+            return False
+    return x.is_cpu
 
 
 def _norm_on_cpu(*arguments: Any) -> tuple[Tensor, Tensor]:
-    return _norm_on(True, *arguments)
+    x, scale, shift, residual, mean, variance, training, activation, _, _ = arguments
+    count = x.numel() // max(1, x.shape[0]) if x.dim() else 0
+    if (
+        _native(x, activation, (scale, shift, mean, variance), (residual,))
+        and mean.is_contiguous()
+        and variance.is_contiguous()
+        and (count > 1 or not training)
+    ):
+        made = normalisation_cpu.norm(*arguments)
+        if training:
+            _changed(mean, variance)
+        return made
+    return _norm_anywhere(*arguments)
 
 
 def _norm_anywhere(*arguments: Any) -> tuple[Tensor, Tensor]:
-    return _norm_on(False, *arguments)
+    _fit_norm(*arguments[:8])
+    with torch.no_grad():
+        made = reference.norm(*arguments)
+    if arguments[6]:
+        _changed(*arguments[4:6])
+    return made
+
+
+def _changed(*running: Tensor) -> None:
+    """Let autograd notice if somebody saved the running values for a backward pass."""
+    if not any(tensor.is_inference() for tensor in running):
+        torch.autograd.graph.increment_version(running)
 
 
 def _shapes_of_norm(*arguments: Any) -> tuple[Tensor, Tensor]:
@@ -138,10 +158,14 @@ def _fit_backward(
 
 
 def _backward_on_cpu(*arguments: Any) -> Four:
-    _fit_backward(*arguments)
-    if cpu.serves(*arguments[:2]):
+    dy, x, gate, scale, shift, statistics, _, activation, _ = arguments
+    if (
+        _native(x, activation, (scale, shift), (dy, gate))
+        and statistics.shape == (3, x.shape[0])
+        and cpu.serves(statistics)
+    ):
         return normalisation_cpu.norm_backward(*arguments[:8])
-    return reference.norm_backward(*arguments)
+    return _backward_anywhere(*arguments)
 
 
 def _backward_anywhere(*arguments: Any) -> Four:

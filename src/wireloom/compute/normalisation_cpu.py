@@ -1,11 +1,13 @@
-"""Normalisation by the native kernels: float32, on the CPU."""
+"""Normalisation by the native kernels: float32, on the CPU.
+
+The operators' bodies in `normalisation`, which call these, have checked types and shapes.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from wireloom.compute.cpu import address
 from wireloom.native import _native
 
 CODES = {"none": 0, "relu": 1, "silu": 2}  # of the activations, as the kernels number them
@@ -24,19 +26,19 @@ def norm(
     epsilon: float,
 ) -> tuple[Tensor, Tensor]:
     """y, and the statistics [3, features] it used: mean, what its rounding lost, 1/sd."""
-    features, shape = len(x), x.shape
+    features, shape = x.shape[0], x.shape
     x, scale, shift = x.contiguous(), scale.contiguous(), shift.contiguous()
     residual = None if residual is None else residual.contiguous()
     y, statistics = torch.empty(shape), torch.empty(3, features)
     _native.norm(
         features,
         x.numel() // max(1, features),
-        address(x, *shape),
-        0 if residual is None else address(residual, *shape),
-        address(scale, features),
-        address(shift, features),
-        address(running_mean, features),
-        address(running_variance, features),
+        x.data_ptr(),
+        0 if residual is None else residual.data_ptr(),
+        scale.data_ptr(),
+        shift.data_ptr(),
+        running_mean.data_ptr(),
+        running_variance.data_ptr(),
         statistics.data_ptr(),
         y.data_ptr(),
         momentum,
@@ -59,20 +61,20 @@ def norm_backward(
     activation: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of `norm` for x, scale, shift and the residual, the last empty without a gate."""
-    features, shape = len(x), x.shape
+    features, shape = x.shape[0], x.shape
     dy, x, scale, shift = dy.contiguous(), x.contiguous(), scale.contiguous(), shift.contiguous()
-    gate = None if gate is None else gate.contiguous()
+    gate, statistics = None if gate is None else gate.contiguous(), statistics.contiguous()
     dx, dscale, dshift = torch.empty(shape), torch.empty(features), torch.empty(features)
     dresidual = torch.empty(0 if gate is None else shape)
     _native.norm_backward(
         features,
         x.numel() // max(1, features),
-        address(dy, *shape),
-        address(x, *shape),
-        0 if gate is None else address(gate, *shape),
-        address(scale, features),
-        address(shift, features),
-        address(statistics.contiguous(), 3, features),
+        dy.data_ptr(),
+        x.data_ptr(),
+        0 if gate is None else gate.data_ptr(),
+        scale.data_ptr(),
+        shift.data_ptr(),
+        statistics.data_ptr(),
         dx.data_ptr(),
         0 if gate is None else dresidual.data_ptr(),
         dscale.data_ptr(),

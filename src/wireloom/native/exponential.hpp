@@ -9,7 +9,7 @@ namespace {
 
 typedef int32_t Words __attribute__((vector_size(kLanes * sizeof(int32_t))));
 
-// e^x within 1.25 units in the last place (tests/test_activations.py measures it), over the whole
+// e^x within one unit in the last place (tests/test_activations.py measures it) over the whole
 // range: subnormal results are rounded once, 0 and infinity are reached where float32 ends, NaN
 // stays NaN. x = n ln 2 + r with |r| <= ln 2 / 2; e^r = 1 + r + r^2 q(r), q minimax of degree 4.
 inline Vec exponential(Vec x) {

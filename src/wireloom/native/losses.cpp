@@ -32,12 +32,12 @@ void loss(const LossArgs& a, int threads) {
                 if (live == kLanes) store(to, v);
                 else store_some(to, v, live);
             };
-            Words label = {};
+            int32_t labels[kLanes] = {};
+            for (int64_t i = 0; i < live; ++i) labels[i] = static_cast<int32_t>(a.labels[b + i]);
+            Words label;
+            std::memcpy(&label, labels, sizeof label);
             Vec target = {};
-            for (int64_t i = 0; i < live; ++i) {
-                label[i] = static_cast<int32_t>(a.labels[b + i]);
-                target[i] = logits[a.labels[b + i] * a.batch + b + i];
-            }
+            for (int64_t c = 0; c < a.classes; ++c) target = Words{} + static_cast<int32_t>(c) == label ? at(c) : target;
             Vec top = target;
             Words right = target == target;
             for (int64_t c = 0; c < a.classes; ++c) {
@@ -54,14 +54,16 @@ void loss(const LossArgs& a, int threads) {
                 norm += power;
                 level += value;
             }
-            for (int64_t i = 0; i < live; ++i)
-                total += std::log(norm[i]) - (on - off) * (target[i] - top[i]) - (off > 0.0f ? off * level[i] : 0.0f);
+            const Vec lost = spread(on - off) * (target - top) + (off > 0.0f ? spread(off) * level : Vec{});
+            float norms[kLanes], losts[kLanes];
+            store(norms, norm), store(losts, lost);
+            for (int64_t i = 0; i < live; ++i) total += std::log(norms[i]) - losts[i];
             if (!gradient) continue;
+            const Vec share = spread(1.0f) / (norm * count), on_share = spread(on) / count, off_share = spread(off) / count;
             for (int64_t c = 0; c < a.classes; ++c) {
                 const float* from = gradient + c * a.batch + b;
                 const Vec power = live == kLanes ? load(from) : load_some(from, live);
-                const Vec wanted = Words{} + static_cast<int32_t>(c) == label ? spread(on) : spread(off);
-                give(c, (power / norm - wanted) / count);
+                give(c, power * share - (Words{} + static_cast<int32_t>(c) == label ? on_share : off_share));
             }
         }
         a.losses[m] = static_cast<float>(total / static_cast<double>(a.batch));
