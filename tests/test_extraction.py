@@ -115,6 +115,7 @@ def test_strengths_of_convolutions_are_those_of_the_loops(combine):
         nn.Conv2d(3, 9, 3),
         nn.Conv2d(9, 9, 3),
         nn.Conv2d(9, 9, 3),
+        nn.Conv2d(9, 9, 1),
         nn.Conv2d(9, 6, 1),
         nn.Conv2d(6, 12, (1, 3), groups=3),
         nn.Conv2d(12, 12, 3, groups=12),
@@ -278,11 +279,16 @@ def test_the_cut_takes_the_strongest_pairs(nodes, share, seed):
 
 
 def test_ties_go_to_the_first_pairs():
-    net = chain(3, 8, 8, 8, 3)
-    for layer in net:
-        nn.init.ones_(layer.weight)
-    first = extract(net, nodes=4, degree=1.5)
-    assert first.edges.tolist() == [[0, 1], [0, 2], [0, 3]]
+    level = np.random.default_rng(0).integers(1, 4, (40, 40))
+    level = np.triu(level) + np.triu(level, 1).T
+    net = chain(3, 40, 40, 3)
+    with torch.no_grad():
+        net[1].weight.copy_(torch.from_numpy(level))
+    pairs = [(i, j) for i in range(40) for j in range(i + 1, 40)]
+    ranked = sorted(pairs, key=lambda pair: -level[pair])  # keeps the order of equal ones
+    for degree in (2, 11, 29):
+        wanted = Wiring.from_edges(40, ranked[: degree * 20])
+        assert extract(net, nodes=40, degree=degree) == wanted
 
 
 def test_a_range_of_levels_gives_wirings_inside_each_other():

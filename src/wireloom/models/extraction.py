@@ -242,11 +242,10 @@ def _weights(layer: Layer) -> np.ndarray:
 
 def _block_squares(matrix: np.ndarray, nodes: int) -> np.ndarray:
     """Squared Frobenius norms of the blocks, brought to the mean block's size: [nodes, nodes]."""
-    squares = np.einsum("oit,oit->oi", matrix, matrix)
-    sizes = [np.array(block_sizes(width, nodes)) for width in squares.shape]
-    for axis in (0, 1):
-        starts = np.cumsum(sizes[axis]) - sizes[axis]
-        squares = np.add.reduceat(squares, starts, axis=axis)
+    sizes = [np.array(block_sizes(width, nodes)) for width in matrix.shape[:2]]
+    starts = [np.cumsum(one)[:-1] for one in sizes]
+    rows = [np.einsum("oit,oit->i", part, part) for part in np.split(matrix, starts[0])]
+    squares = np.add.reduceat(np.stack(rows), [0, *starts[1]], axis=1)
     return squares * (matrix.shape[0] * matrix.shape[1] / nodes**2) / np.outer(*sizes)
 
 

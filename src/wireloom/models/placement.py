@@ -39,7 +39,8 @@ class Place:
     clustering, path_length: C and L, of the undirected form; NaN without a place.
     connected: whether every node reaches every other, in the undirected form.
     why_not: why it has no place, in words; "" if it has one.
-    wiring: the relational graph itself; None where there is none, or it is the complete one.
+    wiring: the relational graph itself; None where there is none, or where a plain layer's is
+        complete.
     """
 
     module: str
@@ -125,7 +126,8 @@ def _of_layer(layer: Layer, nodes: int | None) -> Place:
     if layer.pattern is not None:
         receivers, senders = layer.pattern.out_sizes, layer.pattern.in_sizes
         if 2 < len(receivers) == len(senders):  # on a wiring's own nodes
-            return _on_sizes(layer.name, f"wired {layer.kind}", exists, receivers, senders)
+            blocks = _blocks(exists, receivers, senders)
+            return _on_graph(layer.name, f"wired {layer.kind}", exists.shape, blocks)
     if layer.groups == 1:
         return _on_blocks(layer.name, layer.kind, exists, nodes)
     groups, (out, into) = layer.groups, exists.shape
@@ -139,7 +141,8 @@ def _of_layer(layer: Layer, nodes: int | None) -> Place:
 
 def _exists(layer: Layer) -> np.ndarray:
     """Which entries have a weight other than 0: bool [out, into]."""
-    return (layer.matrix() != 0).any(2).numpy()
+    exists = (layer.matrix() != 0).numpy()
+    return exists[:, :, 0] if exists.shape[2] == 1 else exists.any(2)
 
 
 def _of_sequence(model: nn.Module, name: str, layers: dict[int, Layer], nodes: int | None) -> Place:
@@ -185,36 +188,41 @@ def _on_blocks(name: str, kind: str, exists: np.ndarray, nodes: int | None) -> P
     count = nodes or min(out, into)
     if count > min(out, into):
         why = f"it has fewer channels than the {count} nodes asked for"
-    elif count < 3:
+        return _nowhere(name, kind, (out, into), why)
+    if count < 3:
         why = f"it has {count} node{'s' * (count > 1)}, and C needs 3"
-    elif exists.all():
-        return Place(name, kind, (out, into), count, 1.0, 1.0, 1.0, True, "", None)
-    else:
-        return _on_sizes(name, kind, exists, block_sizes(out, count), block_sizes(into, count))
-    return _nowhere(name, kind, (out, into), why)
+        return _nowhere(name, kind, (out, into), why)
+    blocks = _blocks(exists, block_sizes(out, count), block_sizes(into, count))
+    if (blocks | blocks.T).all():  # told without measuring: wide layers have many edges
+        np.fill_diagonal(blocks, True)
+        density = float(blocks.mean())
+        return Place(name, kind, (out, into), count, density, 1.0, 1.0, True, "", None)
+    return _on_graph(name, kind, (out, into), blocks)
 
 
-def _on_sizes(
-    name: str, kind: str, exists: np.ndarray, receivers: Sequence[int], senders: Sequence[int]
-) -> Place:
-    """The place of a pattern cut into blocks of the given sizes, equally many either way."""
+def _blocks(exists: np.ndarray, receivers: Sequence[int], senders: Sequence[int]) -> np.ndarray:
+    """Which blocks of the given sizes hold an entry: bool [receivers, senders]."""
     for axis, sizes in enumerate((receivers, senders)):
-        exists = np.logical_or.reduceat(exists, np.cumsum([0, *sizes[:-1]]), axis=axis)
-    arcs = np.argwhere(exists)[:, ::-1]  # (sender, receiver)
-    directed = bool((exists != exists.T).any())
-    wiring = Wiring.from_edges(len(exists), arcs[arcs[:, 0] != arcs[:, 1]], directed=directed)
-    parts, _ = connected_components(exists, directed=False)
-    channels = (sum(receivers), sum(senders))
+        exists = np.asarray(np.logical_or.reduceat(exists, np.cumsum([0, *sizes[:-1]]), axis=axis))
+    return exists
+
+
+def _on_graph(name: str, kind: str, channels: tuple[int, ...], blocks: np.ndarray) -> Place:
+    """The place of the graph whose arrows are the blocks [receiver, sender]."""
+    arcs = np.argwhere(blocks)[:, ::-1]  # (sender, receiver)
+    directed = bool((blocks != blocks.T).any())
+    wiring = Wiring.from_edges(len(blocks), arcs[arcs[:, 0] != arcs[:, 1]], directed=directed)
+    parts, _ = connected_components(blocks, directed=False)
     if parts > 1:
-        why = f"it falls into {parts} parts that never meet"
         return replace(
-            _nowhere(name, kind, channels, why),
+            _nowhere(name, kind, channels, f"it falls into {parts} parts that never meet"),
             nodes=wiring.nodes,
             density=wiring.density,
             wiring=wiring,
         )
+    out, into = channels
     return Place(
-        *(name, kind, channels, wiring.nodes, wiring.density),
+        *(name, kind, (out, into), wiring.nodes, wiring.density),
         *(wiring.clustering, wiring.path_length, True, "", wiring),
     )
 
