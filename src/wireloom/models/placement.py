@@ -141,8 +141,8 @@ def _of_layer(layer: Layer, nodes: int | None) -> Place:
 
 def _exists(layer: Layer) -> np.ndarray:
     """Which entries have a weight other than 0: bool [out, into]."""
-    exists = (layer.matrix() != 0).numpy()
-    return exists[:, :, 0] if exists.shape[2] == 1 else exists.any(2)
+    exists = layer.matrix() != 0
+    return (exists[:, :, 0] if exists.shape[2] == 1 else exists.any(2)).numpy()
 
 
 def _of_sequence(model: nn.Module, name: str, layers: dict[int, Layer], nodes: int | None) -> Place:
@@ -202,9 +202,9 @@ def _on_blocks(name: str, kind: str, exists: np.ndarray, nodes: int | None) -> P
 
 def _blocks(exists: np.ndarray, receivers: Sequence[int], senders: Sequence[int]) -> np.ndarray:
     """Which blocks of the given sizes hold an entry: bool [receivers, senders]."""
-    for axis, sizes in enumerate((receivers, senders)):
-        exists = np.asarray(np.logical_or.reduceat(exists, np.cumsum([0, *sizes[:-1]]), axis=axis))
-    return exists
+    starts = [np.cumsum([0, *sizes[:-1]]) for sizes in (receivers, senders)]
+    rows = np.add.reduceat(exists, starts[0], axis=0, dtype=bool)
+    return np.add.reduceat(rows, starts[1], axis=1, dtype=bool)
 
 
 def _on_graph(name: str, kind: str, channels: tuple[int, ...], blocks: np.ndarray) -> Place:
