@@ -355,6 +355,23 @@ def test_compiled_without_a_break_it_uses_our_kernels_and_computes_the_same(back
             torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_an_evaluated_layer_can_be_exported():
+    block, x = Block().eval(), drawn(5, 6, 3, 2)
+    program = torch.export.export(block, (x,))
+    assert program.graph_module.code.count("wireloom.norm") == 2
+    assert torch.equal(program.module()(x), block(x))
+
+
+def test_an_evaluated_layer_takes_no_samples_and_inference_leaves_the_layer_as_it_was():
+    layer = FeatureNorm(4)
+    assert layer.eval()(torch.zeros(0, 4)).shape == (0, 4)
+    with torch.inference_mode():
+        layer.train()(drawn(5, 4))
+    layer(drawn(5, 4).requires_grad_()).sum().backward()
+    assert layer.scale.grad is not None
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_autocast_normalises_in_float32(dtype):
     x, scale, shift, mean, variance, residual = operands(4, 9)
