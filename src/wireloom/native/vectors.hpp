@@ -51,6 +51,13 @@ inline void store_some(float* to, Vec v, int64_t count) {
     for (int64_t i = 0; i < count; ++i) to[i] = lanes[i];
 #endif
 }
+// A vector, or so much of it as there is room for.
+inline void put(float* to, Vec v, int64_t room) {
+    if (room >= kLanes)
+        store(to, v);
+    else if (room > 0)
+        store_some(to, v, room);
+}
 // A value that stays in its register: compilers else read it from memory at each of its uses.
 inline Vec held(Vec v) {
 #if defined(__AVX512F__)
