@@ -46,7 +46,7 @@ struct Span {
 // How a group is computed: by a body for single channels, as it is, or by pairs of columns. A
 // property of the group itself, so that its bits do not depend on its company.
 enum class Kind : char { alone, plain, paired };
-constexpr int64_t kFewInputs = 24;  // for which pairs of columns cost more than they save
+constexpr int64_t kFewInputs = 12;  // for which pairs of columns cost more than they save
 
 std::vector<Kind> kinds_of(const Side& side, bool apart, bool pairs) {
     std::vector<Kind> kinds(side.groups, Kind::plain);
