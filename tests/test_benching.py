@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
@@ -15,11 +17,19 @@ def test_bench_prints_a_row_for_each_layer_and_job(capsys, tmp_path):
     assert main(["bench", *words, "--threads", "1", "--out", str(out)]) == 0
     shown = capsys.readouterr().out
     assert out.read_text() == shown
-    about, _, header, _, *rows = shown.splitlines()
+    about, _, limits, _, *tables = shown.splitlines()
     assert "1 threads" in about
+    most = [float(number) for number in re.findall(r"[\d.]+", limits)]
+    assert len(most) == 2
+    assert min(most) > 0.05
+    between = tables.index("")
+    header, _, *rows = tables[:between]
     assert len(rows) == 2 * 2 * 3
     assert all(row.count("|") == header.count("|") for row in rows)
     assert "16 dense" in rows[0]
+    single_header, _, *single = tables[between + 1 :]
+    assert len(single) == 2 * 2 * 2
+    assert all(row.count("|") == single_header.count("|") for row in single)
     assert "share 0.5" in rows[0]
     assert torch.get_num_threads() == before
 

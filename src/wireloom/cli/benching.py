@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from wireloom.cli.parsing import add_command
 
 if TYPE_CHECKING:
+    import torch
+
     from wireloom.compute import Pattern
 
 Work = Callable[[], object]
@@ -20,7 +23,10 @@ ABOUT = """Time wired linear layers against the plain alternatives, all in one r
   masked   a dense weight times its mask, then the matmul, at the wired layer's own width
   CSR, BSR torch's sparse matrices with the same entries (BSR with even blocks)
 
-Shares are those of the blocks that exist, of wirings of the family ws-flex. Numbers are medians of
+Shares are those of the blocks that exist, of wirings of the family ws-flex. A second table has
+blocks of one channel, a tenth of them there, against dense layers of the same width. "Of peak" is
+the share of the multiply-adds that a loop on registers does on this machine in the same time;
+that, and the bytes that a copy of memory reads and writes, head the table. Numbers are medians of
 the rounds' ratios, with the middle half of the rounds in brackets; inputs are feature-major
 ([features, batch]) but in the rows that say otherwise. A machine that is busy with other work
 gives wide brackets and little to rely on."""
@@ -93,10 +99,19 @@ def bench(
         about = ", ".join(f"{k} {v}" for k, v in machine().items() if k != "threads")
         say(f"{about}; {torch.get_num_threads()} threads; medians of {rounds} rounds")
         say("")
-        say("| layer | job | wired | of dense | than masked | than BSR | than CSR |")
-        say("|---|---|---|---|---|---|---|")
+        peak, memory = _limits(rounds)
+        say(f"at most {peak / 1e9:.1f} G multiply-adds/s and {memory / 1e9:.1f} GB/s of memory")
+        say("")
+        say("| layer | job | wired | of peak | of dense | than masked | than BSR | than CSR |")
+        say("|---|---|---|---|---|---|---|---|")
         for width, batch, share in cases:
-            for row in _rows(width, batch, share, nodes, rounds):
+            for row in _rows(width, batch, share, nodes, rounds, peak):
+                say(f"| {' | '.join(row)} |")
+        say("")
+        say("| single edges | job | wired | of peak | than dense of this width |")
+        say("|---|---|---|---|---|")
+        for width, batch in dict.fromkeys((width, batch) for width, batch, _ in cases):
+            for row in _single_rows(width, batch, rounds, peak):
                 say(f"| {' | '.join(row)} |")
     finally:
         torch.set_num_threads(before)
@@ -114,7 +129,30 @@ def _shape_of(text: str) -> tuple[int, int]:
     return int(width), int(batch)
 
 
-def _rows(width: int, batch: int, share: float, nodes: int, rounds: int) -> list[list[str]]:
+def _limits(rounds: int) -> tuple[float, float]:
+    """Multiply-adds a second on registers, and bytes a second that a copy reads and writes."""
+    import time
+
+    import torch
+
+    from wireloom.compute import cpu
+
+    source = torch.zeros(1 << 24)
+    target = torch.zeros_like(source)
+    speeds = []
+    for work in (lambda: cpu.peak(2_000_000), lambda: 2 * target.copy_(source).nbytes):
+        fastest = 0.0
+        for _ in range(rounds + 3):  # a processor needs some milliseconds to reach its clock rate
+            started = time.perf_counter()
+            done = work()
+            fastest = max(fastest, done / (time.perf_counter() - started))
+        speeds.append(fastest)
+    return speeds[0], speeds[1]  # the fastest rounds: other work on the machine only takes away
+
+
+def _rows(
+    width: int, batch: int, share: float, nodes: int, rounds: int, peak: float
+) -> list[list[str]]:
     from wireloom.base import InvalidValue
     from wireloom.compute import Pattern
     from wireloom.wiring import ws_flex
@@ -148,9 +186,60 @@ def _rows(width: int, batch: int, share: float, nodes: int, rounds: int) -> list
             theirs = times[list(jobs).index(name)]
             ratios = [work[name] * b / a for a, b in zip(ours, theirs, strict=True)]
             cells.append(_spread([1 / r for r in ratios] if name == "dense" else ratios))
-        middle = statistics.median(ours)
-        rows.append([f"{layer}, batch {batch}", job, f"{middle * 1e6:,.0f} us", *cells])
+        work_done = pattern.weights * batch * (3 if "backward" in job else 1)
+        rows.append([f"{layer}, batch {batch}", job, *_speed(ours, work_done, peak), *cells])
     return rows
+
+
+def _speed(times: list[float], multiply_adds: int, peak: float) -> tuple[str, str]:
+    """Median time of the wired side, and its speed as a share of the peak."""
+    middle = statistics.median(times)
+    return f"{middle * 1e6:,.0f} us", f"{100 * multiply_adds / (middle * peak):.0f} %"
+
+
+def _single_rows(width: int, batch: int, rounds: int, peak: float) -> list[list[str]]:
+    """Blocks of one channel, a tenth of them there, linear and as a pointwise convolution."""
+    import numpy as np
+    import torch
+
+    from wireloom.compute import Pattern, Window, convolution, product
+
+    mask = np.random.default_rng(0).random((width, width)) < 0.1
+    ones, where = [1] * width, np.argwhere(mask)
+    pattern = Pattern(ones, ones, where)
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(pattern.weights, generator=generator)
+    dense = torch.randn(width, width, generator=generator)
+    x = torch.randn(width, batch, generator=generator)
+    maps = x.view(width, 1, 1, batch).transpose(0, 1)
+    window, pointwise = Window((1, 1)), torch.nn.functional.conv2d
+    rows = []
+    for job, calls in {
+        "linear": (lambda w, x: product(pattern, w, x), lambda w, x: w @ x, x),
+        "1x1 convolution": (
+            lambda w, x: convolution(pattern, window, w, x),
+            lambda w, x: pointwise(x, w[:, :, None, None]),
+            maps,
+        ),
+    }.items():
+        ours, theirs, operand = calls
+        for name, passes in (("forward", 1), ("forward and backward", 3)):
+            make = _both if passes == 3 else functools.partial
+            times = _times([make(ours, weight, operand), make(theirs, dense, operand)], rounds)
+            ratios = [b / a for a, b in zip(*times, strict=True)]
+            layer = f"width {width}, batch {batch}, share {mask.mean():.2f}"
+            speed = _speed(times[0], passes * pattern.weights * batch, peak)
+            rows.append([layer, f"{job}, {name}", *speed, _spread(ratios)])
+    return rows
+
+
+def _both(call: Callable[..., torch.Tensor], *operands: torch.Tensor) -> Work:
+    """Forward and backward, with the gradients of all operands."""
+    import torch
+
+    leaves = [t.clone().requires_grad_() for t in operands]
+    upstream = torch.ones_like(call(*operands))
+    return lambda: torch.autograd.grad(call(*leaves), leaves, upstream)
 
 
 def _spread(ratios: list[float]) -> str:
@@ -206,11 +295,6 @@ def _jobs(pattern: Pattern, even: Pattern, width: int, batch: int) -> dict[str, 
         bsr = even.to_bsr(drawn(even.weights), block)
     level = drawn(even.shape[1], batch)
 
-    def both(call: Callable[..., torch.Tensor], *operands: torch.Tensor) -> Work:
-        leaves = [t.clone().requires_grad_() for t in operands]
-        upstream = torch.ones_like(call(*operands))
-        return lambda: torch.autograd.grad(call(*leaves), leaves, upstream)
-
     major, wide_major = x.t().contiguous(), wide.t().contiguous()  # [batch, features]
     linear = torch.nn.functional.linear
     return {
@@ -222,9 +306,9 @@ def _jobs(pattern: Pattern, even: Pattern, width: int, batch: int) -> dict[str, 
             "CSR": lambda: csr @ wide,
         },
         "forward and backward": {
-            "wired": both(lambda w, x: product(pattern, w, x), wired, wide),
-            "dense": both(lambda w, x: w @ x, dense, x),
-            "masked": both(lambda w, x: (mask * w) @ x, masked, wide),
+            "wired": _both(lambda w, x: product(pattern, w, x), wired, wide),
+            "dense": _both(lambda w, x: w @ x, dense, x),
+            "masked": _both(lambda w, x: (mask * w) @ x, masked, wide),
         },
         "forward, [batch, features]": {
             "wired": lambda: product(pattern, wired, wide_major.t()).t(),

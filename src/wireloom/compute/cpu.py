@@ -88,6 +88,14 @@ def outer(plan: Tensor, y: Tensor, x: Tensor, weights: int) -> Tensor:
     return gradient
 
 
+def peak(rounds: int) -> int:
+    """Do multiply-adds on registers alone, to be timed; returns how many, in all threads."""
+    result = torch.full((1,), 0.5)
+    done = _native.peak(rounds, result.data_ptr(), torch.get_num_threads())
+    assert result.isfinite()
+    return done
+
+
 def within(labels: Tensor, classes: int) -> bool:
     """Whether all labels lie in 0..classes-1."""
     least, most = labels.aminmax()

@@ -118,6 +118,10 @@ void bind_kernels(nb::module_& m) {
         nb::gil_scoped_release release;
         body().products.outer(args, threads);
     });
+    m.def("peak", [](int64_t rounds, Address result, int threads) {
+        nb::gil_scoped_release release;
+        return body().products.peak(rounds, at<float>(result), threads);
+    });
     m.def("convolution", [](Address words, int64_t length, bool back, Address weights, Address x, Address y,
                             int64_t rows, int64_t columns, int64_t size, const std::vector<int64_t>& window,
                             int64_t images, int64_t height, int64_t width, int threads) {

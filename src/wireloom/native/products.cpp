@@ -349,10 +349,33 @@ void outer(const OuterArgs& a, int threads) {
         run_outer<uint16_t>(a, threads);
 }
 
+// ---- the most that a processor can do --------------------------------------------------------
+
+template <int... I>
+Vec multiply_add(int64_t rounds, float by, float plus, std::integer_sequence<int, I...>) {
+    const Vec factor = spread(by), addend = spread(plus);
+    Vec sums[sizeof...(I)] = {spread(static_cast<float>(I))...};
+    for (int64_t i = 0; i < rounds; ++i) ((sums[I] = sums[I] * factor + addend), ...);
+    Vec total{};
+    ((total += sums[I]), ...);
+    return total;
+}
+
+int64_t peak(int64_t rounds, float* result, int threads) {
+    constexpr int kSums = 12;  // more than two units keep in flight, at a latency of four cycles
+    const float by = *result, plus = 1.0f - by;  // values that no compiler knows
+    float total = 0.0f;
+#pragma omp parallel for schedule(static, 1) num_threads(threads) reduction(+ : total)
+    for (int thread = 0; thread < threads; ++thread)
+        total += sum(multiply_add(rounds, by, plus, std::make_integer_sequence<int, kSums>{}));
+    *result = total;
+    return rounds * threads * kSums * kLanes;
+}
+
 }  // namespace
 
 extern const Products products;
-const Products products = {product, outer};
+const Products products = {product, outer, peak};
 
 }  // namespace WIRELOOM_BODY
 }  // namespace wireloom
