@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 
 from common import Row, compare
-from populations import MaskedMLP, train_masked, train_ours
+from populations import MaskedMLP, patterns, train_masked, train_ours
 from wireloom.compute import Pattern, gpu, outer, product
 from wireloom.data import load
 from wireloom.models import Build, Population
@@ -88,7 +88,7 @@ def populations(rounds: int, members: int = 256, width: int = 512, batch: int = 
     wirings = list(published_sample().values())
     chosen = [wirings[i % len(wirings)] for i in range(members)]
     together = Population([build.member(w, i) for i, w in enumerate(chosen)], device="cuda")
-    masked = [MaskedMLP(build.shape(w).patterns(w)).to("cuda") for w in wirings[:6]]
+    masked = [MaskedMLP(patterns(build, w)).to("cuda") for w in wirings[:6]]
     steps = 8
 
     def ours() -> None:

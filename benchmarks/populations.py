@@ -15,6 +15,11 @@ from wireloom.training.optimiser import Optimiser
 from wireloom.wiring import Wiring, complete, published_sample
 
 
+def patterns(build: Build, wiring: Wiring | None) -> list[Pattern]:
+    """The patterns of an MLP's layers, from stem to head."""
+    return [each.layer.pattern(wiring) for each in build.shape(wiring).placed()]
+
+
 class MaskedMLP(nn.Module):
     """The same network as the published code has it: a mask multiplied onto dense weights."""
 
@@ -86,7 +91,7 @@ def populations(rounds: int) -> list[Row]:
         chosen = wirings[:members]
         together = Population([build.member(w, 0) for w in chosen])
         sample = chosen[1 :: max(1, members // 6)][:6]
-        masked = [MaskedMLP(build.shape(w).patterns(w)) for w in sample]
+        masked = [MaskedMLP(patterns(build, w)) for w in sample]
 
         def plain(masked: list[MaskedMLP] = masked, batch: int = batch, steps: int = steps) -> None:
             for net in masked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -21,7 +22,6 @@ from wireloom.models import (
     Build,
     Cost,
     Member,
-    MLPShape,
     Population,
     build,
     cost,
@@ -29,7 +29,7 @@ from wireloom.models import (
     population,
 )
 from wireloom.nn import FeatureNorm, WiredLinear, spans
-from wireloom.wiring import Wiring, block_sizes, complete, published_sample, ring, ws_flex
+from wireloom.wiring import Wiring, complete, published_sample, ring, ws_flex
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = {"classes": 5, "image": (3, 4, 4), "width": 24, "stem": 20, "hidden": 2}
@@ -98,6 +98,12 @@ def test_the_dense_network_is_bitwise_the_one_on_the_complete_wiring():
             assert torch.equal(dense(x), wired(x))
 
 
+def layers(net) -> dict[str, WiredLinear]:
+    """The linear layers of an MLP by name, from stem to head."""
+    hidden = {f"hidden.{i}": unit.linear for i, unit in enumerate(net.hidden.children())}
+    return {"stem": net.stem.linear, **hidden, "head": net.head.linear}
+
+
 def by_masked_matrices(net, x: torch.Tensor, training: bool):
     """The net's logits in float64 by dense linear layers with masked weights, and the leaves."""
     leaves = {k: v.detach().double().requires_grad_() for k, v in net.named_parameters()}
@@ -114,10 +120,13 @@ def by_masked_matrices(net, x: torch.Tensor, training: bool):
         scale, shift = leaves[f"{name}.scale"], leaves[f"{name}.shift"]
         return F.relu(F.batch_norm(x, mean, variance, scale, shift, training))
 
-    x = normal("stem_norm", linear("stem", net.stem, x.double().flatten(1)))
-    for i, layer in enumerate(net.hidden):
-        x = normal(f"norms.{i}", linear(f"hidden.{i}", layer, x))
-    return linear("head", net.head, x), leaves, stats
+    units = layers(net)
+    x = x.double().flatten(1)
+    for name, layer in units.items():
+        x = linear(f"{name}.linear", layer, x)
+        if name != "head":
+            x = normal(f"{name}.norm", x)
+    return x, leaves, stats
 
 
 @pytest.mark.parametrize("wiring", WIRINGS, ids=repr)
@@ -151,16 +160,16 @@ def test_a_float64_network_agrees_with_the_oracle_to_twelve_digits():
 
 def test_the_published_initialisation():
     net = build("mlp", published_sample()[447])
-    for layer in (net.stem, *net.hidden, net.head):
+    for layer in layers(net).values():
         weight = layer.weight.detach().double()
         assert abs(weight.mean()) < 5 * 0.01 / math.sqrt(len(weight))
         assert weight.std() == pytest.approx(0.01, rel=5 / math.sqrt(len(weight)))
-    assert not net.head.bias.any()
+    assert not net.head.linear.bias.any()
     for module in net.modules():
         if isinstance(module, FeatureNorm):
             assert (module.scale == 1).all()
             assert not module.shift.any()
-    assert net.stem.bias is None
+    assert net.stem.linear.bias is None
 
 
 @pytest.mark.parametrize("shape", [(0, 3, 4, 4), (0, 48)])
@@ -233,10 +242,10 @@ def test_the_cost_is_the_shapes_and_is_what_is_counted(wiring, hidden):
     plan = Build("mlp", **SMALL | {"hidden": hidden})
     shape = plan.shape(wiring)
     net = build("mlp", wiring, **SMALL | {"hidden": hidden})
-    layers = [net.stem, *net.hidden, net.head]
-    assert len(layers) == hidden + 2
+    found = layers(net).values()
+    assert len(found) == hidden + 2
     counted = Cost(
-        macs=sum(int(layer.pattern.mask().sum()) for layer in layers),
+        macs=sum(int(layer.pattern.mask().sum()) for layer in found),
         params=sum(p.numel() for p in net.parameters()),
     )
     assert cost(net) == net.cost() == shape.cost(wiring) == counted
@@ -244,7 +253,7 @@ def test_the_cost_is_the_shapes_and_is_what_is_counted(wiring, hidden):
 
 
 def test_the_dense_cost_is_what_torch_counts():
-    shape = MLPShape(inputs=48, classes=5, width=24, stem=20, hidden=3)
+    shape = Build("mlp", **SMALL | {"hidden": 3}).shape(None)
     sizes = [48, 20, 24, 24, 24, 5]
     net = torch.nn.Sequential(*(torch.nn.Linear(a, b, bias=b == 5) for a, b in pairwise(sizes)))
     norms = [torch.nn.BatchNorm1d(width) for width in sizes[1:-1]]
@@ -287,15 +296,15 @@ def test_the_matched_width_is_the_smallest_that_reaches_the_budget(budget, wirin
     reaching = next(
         width
         for width in range(wiring.nodes, 1000)
-        if getattr(MLPShape(48, 5, width, 20, 2).cost(wiring), of) >= target
+        if getattr(replace(plan.baseline, widths=(width,)).cost(wiring), of) >= target
     )
-    assert plan.shape(wiring) == MLPShape(48, 5, reaching, 20, 2)
+    assert plan.shape(wiring).widths == (reaching,)
 
 
 def test_budget_none_keeps_the_width():
     plan = Build("mlp", budget="none", **SMALL)
     for wiring in WIRINGS:
-        assert plan.shape(wiring) == plan.baseline
+        assert plan.shape(wiring).widths == plan.baseline.widths
 
 
 def published_rule(cost, widths, target, rounds=9):
@@ -368,36 +377,28 @@ def test_a_stage_is_the_first_width_times_its_rounded_ratio(widths, target, want
     assert match_widths(toy_cost([1, 1]), widths, target) == want
 
 
-def cnn6_cost(wiring: Wiring):
-    """Multiply-adds of the paper's CNN at given stage widths, 224 x 224 images, 1000 classes."""
-    links = wiring.adjacency().astype(np.int64) + np.eye(wiring.nodes, dtype=np.int64)
-
-    def blocks(into: int, out: int) -> int:
-        sizes = [np.array(block_sizes(width, wiring.nodes)) for width in (out, into)]
-        return int(sizes[0] @ links @ sizes[1])
-
-    def cost(widths):
-        total = 9 * 3 * 64 * 112**2 + 1000 * widths[-1]
-        for into, out, side in zip([64, *widths], widths, (28, 14, 7), strict=False):
-            total += 9 * side**2 * (blocks(into, out) + blocks(out, out))
-        return total
-
-    return cost
+PUBLISHED = {
+    "cnn6": ("cnn6_imagenet", 64, 52, 166_438_912),
+    "resnet34": ("resnet34_imagenet", 64, 52, 3_663_761_408),
+    "resnet34_sep": ("resnet34_sep_imagenet", 64, 52, 553_614_592),
+    "resnet50": ("resnet50_imagenet", 64, 52, 4_089_184_256),
+    "efficientnet_b0": ("efficientnet_imagenet", 16, 48, 385_824_092),
+}
 
 
-def test_published_widths_of_three_stages_are_matched(shared_data):
+@pytest.mark.parametrize("model", PUBLISHED)
+def test_published_widths_and_costs_of_all_stages(model, shared_data):
+    name, nodes, count, macs = PUBLISHED[model]
+    plan = Build(model, image=(3, 224, 224), classes=1000)
+    assert plan.baseline.cost(None).macs == macs
     table = pd.read_csv(shared_data / "matched_widths.csv.gz")
-    table = table[(table.arch == "cnn6_imagenet") & (table.graph_id >= 0)]
-    assert len(table) == 52
-    baseline = [64, 128, 256]
-    target = cnn6_cost(complete(nodes=64))(baseline)
-    assert target == 166_438_912
-    wirings = published_sample(64, 52)
+    table = table[(table.arch == name) & (table.graph_id >= 0)]
+    assert len(table) == count
+    wirings = published_sample(nodes, count)
     for row in table.itertuples():
-        wired = cnn6_cost(wirings[row.graph_id])
-        widths = match_widths(wired, baseline, target)
-        assert widths == [int(width) for width in row.stage_widths.split()]
-        assert wired(widths) == row.flops_macs
+        shape = plan.shape(wirings[row.graph_id])
+        assert " ".join(map(str, shape.widths)) == row.stage_widths
+        assert shape.cost(wirings[row.graph_id]).macs == row.flops_macs
 
 
 def test_trimming_takes_whole_steps_from_the_later_stages_while_the_budget_holds():
@@ -441,9 +442,9 @@ def test_initial_parameters_depend_on_the_seed_and_the_name_alone():
     torch.manual_seed(2)
     assert same(first, state(build("mlp", WIRINGS[0], **SMALL)))
     assert not torch.equal(
-        first["stem.weight"], build("mlp", WIRINGS[0], seed=1, **SMALL).stem.weight
+        first["stem.linear.weight"], build("mlp", WIRINGS[0], seed=1, **SMALL).stem.linear.weight
     )
-    assert not torch.equal(first["hidden.0.weight"][:50], first["stem.weight"][:50])
+    assert not torch.equal(first["hidden.0.linear.weight"][:50], first["stem.linear.weight"][:50])
 
 
 def test_initial_parameters_have_the_golden_values():
@@ -452,7 +453,7 @@ def test_initial_parameters_have_the_golden_values():
     )
     golden = ["0x1.d68ddap-2", "0x1.1e1b2p-3", "0x1.4bf406p+1", "0x1.b3197ap-3"]
     wanted = torch.tensor([float.fromhex(value) for value in golden]) * 0.01
-    assert torch.equal(net.stem.weight[:4], wanted)
+    assert torch.equal(net.stem.linear.weight[:4], wanted)
 
 
 def test_drawing_a_network_leaves_the_global_streams_alone():
@@ -492,9 +493,9 @@ def test_a_members_training_is_bitwise_the_same_in_any_company():
 def test_a_nan_in_one_member_stays_there():
     pop = population("mlp", WIRINGS[:3], **SMALL)
     clean = pop.keep(range(3))
-    span = spans(pop.net)["hidden.0.weight"]
+    span = spans(pop.net)["hidden.0.linear.weight"]
     with torch.no_grad():
-        pop.net.hidden[0].weight[span[1]] = float("nan")
+        pop.net.get_parameter("hidden.0.linear.weight")[span[1]] = float("nan")
     broken, sound = steps(pop), steps(clean)
     assert broken[1].isnan().any()
     for at in (0, 2):
@@ -629,8 +630,8 @@ def test_any_population_holds_its_members_as_they_are_alone(
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"model": "mpl"}, ["`model`", "did you mean 'mlp'?", "Known: mlp"]),
-        ({"model": "resnet9000"}, ["`model` 'resnet9000'", "known: mlp"]),
+        ({"model": "mpl"}, ["`model`", "did you mean 'mlp'?", "resnet34"]),
+        ({"model": "resnet9000"}, ["`model` 'resnet9000'", "mlp"]),
         ({"model": None}, ["`model`", "None"]),
         ({"budget": "flops"}, ["`budget`", "macs, params, none", "flops"]),
         ({"budget": 0}, ["`budget`", "at least 1", "0"]),
@@ -648,6 +649,7 @@ def test_any_population_holds_its_members_as_they_are_alone(
         ({"stem": -1}, ["`stem`", "-1"]),
         ({"hidden": 0}, ["`hidden`", "0"]),
         ({"hidden": 1.0}, ["`hidden`", "1.0"]),
+        ({"match": "close"}, ["`match`", "closest"]),
     ],
 )
 def test_a_bad_setting_is_refused_by_name(changes, words):
@@ -668,7 +670,7 @@ def test_a_seed_that_is_no_whole_number_is_refused(seed):
     for call in (
         lambda: build("mlp", WIRINGS[0], seed=seed, **SMALL),
         lambda: population("mlp", WIRINGS[:2], seeds=[0, seed], **SMALL),
-        lambda: Member(MLPShape(4, 2), None, seed),
+        lambda: Member(Build(**SMALL).baseline, None, seed),
     ):
         text = refusal(call)
         assert "`seed`" in text

@@ -130,13 +130,18 @@ def test_nan_in_every_neighbour_changes_nothing(
     assert torch.equal(result.error[others], torch.full((len(others),), 100.0).double())
 
 
+def linears_of(net):
+    """The linear layers of an MLP, from stem to head."""
+    return [unit.linear for unit in (net.stem, *net.hidden.children(), net.head)]
+
+
 def test_population_trains_as_ordinary_torch_does(data: Dataset, one_thread: None) -> None:
     """One member against autograd on dense masked matrices and torch's own SGD, in float64."""
     recipe = replace(RECIPE, augment=())
     wiring = WIRINGS[2]
     net = make([wiring], (3,), torch.float64)
     oracle = make([wiring], (3,), torch.float64).net
-    linears = [oracle.stem, *oracle.hidden, oracle.head]
+    linears = linears_of(oracle)
     masks = [torch.from_numpy(layer.pattern.mask()) for layer in linears]
     matrices = []
     for layer, mask in zip(linears, masks, strict=True):
@@ -163,11 +168,11 @@ def test_population_trains_as_ordinary_torch_does(data: Dataset, one_thread: Non
             torch.nn.functional.cross_entropy(forward(x.t().double()), labels).backward()
             sgd.step()
     fit(net, data, recipe)
-    for layer, matrix, mask in zip(
-        [net.net.stem, *net.net.hidden, net.net.head], matrices, masks, strict=True
-    ):
+    for layer, matrix, mask in zip(linears_of(net.net), matrices, masks, strict=True):
         torch.testing.assert_close(layer.weight, matrix[mask], rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(net.net.norms[1].running_variance, norms[2].running_var)
+    torch.testing.assert_close(
+        net.net.get_submodule("hidden.1").norm.running_variance, norms[2].running_var
+    )
 
 
 def test_float32_agrees_with_float64(data: Dataset, one_thread: None) -> None:

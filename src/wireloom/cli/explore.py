@@ -66,9 +66,8 @@ def add(commands: Any) -> None:
         "plane: any number, spread over clustering and path length (published)",
     )  # fmt: skip
     network = command.add_argument_group("networks")
-    network.add_argument("--model", default="mlp", metavar="NAME", help="architecture: mlp (mlp)")
     shown = {name: getattr(base, name) for name in ("width", "stem", "hidden")}
-    networks.add_options(network, shown, preset=True)
+    networks.add_options(network, shown)
 
     training = command.add_argument_group("training")
     for name, kind, about in (
@@ -113,6 +112,7 @@ def explore(
     sample: str,
     model: str,
     budget: str,
+    match: str,
     workers: int,
     threads: int,
     store: str,
@@ -132,15 +132,16 @@ def explore(
         raise InvalidValue(f"`--seeds` must be at least 1; got {chosen['seeds']}")
     if chosen["limit"] < 0:
         raise InvalidValue(f"`--limit` must be at least 0; got {chosen['limit']}")
+    # The presets' sizes are those of MLPs; other architectures have their own.
+    sizes = {n: chosen[n] if model == "mlp" else given[n] for n in ("width", "stem", "hidden")}
     plan = Plan(
         data=chosen["data"],
         wirings=plan_wirings(chosen["wirings"], nodes=chosen["nodes"], sample=sample),
         seeds=tuple(range(1, chosen["seeds"] + 1)),
         model=model,
         budget=budget_of(budget),
-        width=chosen["width"],
-        stem=chosen["stem"],
-        hidden=chosen["hidden"],
+        match=match,
+        **sizes,
         recipe=Recipe(
             epochs=chosen["epochs"],
             batch=chosen["batch"],

@@ -7,6 +7,16 @@ from typing import Any
 from wireloom.cli import wirings
 from wireloom.cli.parsing import add_command
 
+MODELS = (
+    "mlp",
+    "cnn6",
+    "resnet34",
+    "resnet34_sep",
+    "resnet50",
+    "efficientnet_b0",
+    "mobilenet_v1",
+)
+
 
 def add(commands: Any) -> None:
     """Add the command to the parser."""
@@ -20,6 +30,7 @@ def add(commands: Any) -> None:
         """
 wireloom cost --nodes 64 --degree 9.5 --rewire 0.15 --image 3 32 32
 wireloom cost w.json --budget params --width 256 --stem 256
+wireloom cost w.json --model resnet34 --image 3 224 224 --classes 1000 --match closest
 """,
     )
     command.add_argument("files", nargs="*", metavar="FILE", help="wirings as JSON")
@@ -29,29 +40,35 @@ wireloom cost w.json --budget params --width 256 --stem 256
         help="shape of a sample (3 32 32)",
     )  # fmt: skip
     command.add_argument("--classes", type=int, default=10, metavar="N", help="outputs (10)")
-    add_options(command, {"width": 512, "stem": 512, "hidden": 3})
+    add_options(command, {})
 
 
-def add_options(command: Any, shown: dict[str, int], *, preset: bool = False) -> None:
+def add_options(command: Any, shown: dict[str, int]) -> None:
     """The options that say which network.
 
     Args:
         command: a parser or a group of one.
-        shown: the defaults.
-        preset: whether these are only shown, and a preset decides.
+        shown: the sizes of a preset, which decide where nothing is given; else the model's own.
     """
+    command.add_argument(
+        "--model", default="mlp", metavar="NAME", help=f"architecture: {', '.join(MODELS)} (mlp)"
+    )  # fmt: skip
     command.add_argument(
         "--budget", default="macs", metavar="BUDGET",
         help="what all networks share: macs, params, none, or a number of multiply-adds (macs)",
     )  # fmt: skip
+    command.add_argument(
+        "--match", default="published", metavar="RULE",
+        help="how widths meet the budget: published, closest, under, over (published)",
+    )  # fmt: skip
     for name, about in (
-        ("width", "hidden width of the dense baseline"),
+        ("width", "channels of the dense baseline's first stage; an MLP's hidden width"),
         ("stem", "width of the dense first layer"),
-        ("hidden", "wired hidden layers"),
+        ("hidden", "wired hidden layers of an MLP"),
     ):
         command.add_argument(
-            f"--{name}", type=int, default=None if preset else shown[name], metavar="N",
-            help=f"{about} ({shown[name]})",
+            f"--{name}", type=int, default=None, metavar="N",
+            help=f"{about} ({shown.get(name, 'the model' + chr(39) + 's own')})",
         )  # fmt: skip
 
 
@@ -66,28 +83,34 @@ def price(
     files: list[str],
     image: list[int],
     classes: int,
+    model: str,
     budget: str,
-    width: int,
-    stem: int,
-    hidden: int,
+    match: str,
+    width: int | None,
+    stem: int | None,
+    hidden: int | None,
     **options: Any,
 ) -> int:
     """Print what networks cost beside their dense baseline."""
     from wireloom.models import Build
 
     build = Build(
+        model=model,
         image=tuple(image),
         classes=classes,
         budget=budget_of(budget),
         width=width,
         stem=stem,
         hidden=hidden,
+        match=match,
     )
     rows = [("dense baseline", build.baseline, build.baseline.cost(None))]
     for name, wiring in wirings.named(files, options):
         shape = build.shape(wiring)
         rows.append((name, shape, shape.cost(wiring)))
-    print(f"{'':42s} {'width':>6s} {'multiply-adds':>14s} {'parameters':>12s}")
-    for name, shape, cost in rows:
-        print(f"{name:42s} {shape.width:6d} {cost.macs:14,d} {cost.params:12,d}")
+    widths = [" ".join(map(str, shape.widths)) for _, shape, _ in rows]
+    wide = max(6, *map(len, widths))
+    print(f"{'':42s} {'widths':>{wide}s} {'multiply-adds':>14s} {'parameters':>12s}")
+    for (name, _, cost), written in zip(rows, widths, strict=True):
+        print(f"{name:42s} {written:>{wide}s} {cost.macs:14,d} {cost.params:12,d}")
     return 0

@@ -1,5 +1,6 @@
 """Block structures, and the operators that networks on them are made of, with their gradients."""
 
+from wireloom.compute import counting as _counting  # registers with torch  # noqa: F401
 from wireloom.compute.activations import gated, pool, sigmoid, silu
 from wireloom.compute.convolution import (
     convolution,

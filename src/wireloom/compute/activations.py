@@ -15,6 +15,7 @@ from torch.autograd import Function
 
 from wireloom.base import InvalidValue
 from wireloom.compute import cpu, defining
+from wireloom.compute.registry import autocasting
 
 
 class _Sigmoid(Function):
@@ -159,7 +160,7 @@ def gated(x: Tensor, gate: Tensor) -> Tensor:
     Raises:
         InvalidValue: if the gate does not fit x in shape, dtype or device.
     """
-    if torch.is_autocast_enabled(x.device.type):
+    if autocasting(x.device):
         x, gate = x.float(), gate.float()
     if x.dim() != 4 or (gate.shape, gate.dtype, gate.device) != (x.shape[:2], x.dtype, x.device):
         raise InvalidValue(

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import Parameter
 
-from wireloom.compute.registry import LIBRARY, widened
+from wireloom.compute.registry import LIBRARY, autocasting, widened
 
 
 def define(
@@ -90,7 +90,7 @@ def below(operator: Any, *arguments: Any) -> Any:
 
 def _widened(arguments: tuple[Any, ...], kept: tuple[int, ...]) -> tuple[Any, ...]:
     """The arguments as the operator takes them: under autocast, in float32."""
-    if not torch.is_autocast_enabled(arguments[0].device.type):
+    if not autocasting(arguments[0].device):
         return arguments
     return tuple(
         widened(a) if isinstance(a, Tensor) and i not in kept else a

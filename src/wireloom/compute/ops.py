@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from wireloom.base import InvalidValue
@@ -35,7 +34,7 @@ def operate(
 ) -> Tensor:
     """An operator of the registry on a pattern, in the dtype that autocast asks for."""
     device = one.device
-    if torch.is_autocast_enabled(device.type):
+    if registry.autocasting(device):
         one, other = registry.widened(one), registry.widened(other)
     registry.refuse_strangers(one, other)
     words = plan(pattern).words if device.type == "cpu" else words_on(pattern, device)

@@ -200,6 +200,11 @@ def _in_float32(operator: Any, device: str) -> Callable[..., Tensor]:
     return call
 
 
+def autocasting(device: torch.device) -> bool:
+    """Whether autocast is on for a device; torch refuses the question for some."""
+    return device.type != "meta" and torch.is_autocast_enabled(device.type)
+
+
 def widened(tensor: Tensor) -> Tensor:
     """A tensor of fewer than 32 bits a number in float32; others as they are."""
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor

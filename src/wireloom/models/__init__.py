@@ -1,22 +1,25 @@
 """Networks on wirings, at a fixed budget, one or many at once."""
 
+from wireloom.models.architectures import ARCHITECTURES, Architecture, Shape
 from wireloom.models.budget import match_widths
 from wireloom.models.costs import Cost, cost
 from wireloom.models.extraction import extract, strengths
-from wireloom.models.making import ARCHITECTURES, Build, build, population
-from wireloom.models.members import Member, Population
-from wireloom.models.mlp import MLP, MLPShape
+from wireloom.models.making import Build, build, population
+from wireloom.models.member import Member
+from wireloom.models.members import Population
+from wireloom.models.net import Net
 from wireloom.models.placement import Place, place
 
 __all__ = [
     "ARCHITECTURES",
-    "MLP",
+    "Architecture",
     "Build",
     "Cost",
-    "MLPShape",
     "Member",
+    "Net",
     "Place",
     "Population",
+    "Shape",
     "build",
     "cost",
     "extract",

@@ -12,13 +12,16 @@ from wireloom.base import InvalidValue
 class Cost:
     """Cost of a network.
 
-    macs: multiply-adds of one sample in linear layers, wired ones counted by the weights that
-        exist; normalisation, ReLU and biases are not counted.
+    macs: multiply-adds of one sample in linear layers and convolutions, wired ones counted by the
+        weights that exist; normalisation, activations and biases are not counted.
     params: trainable parameters, absent weights not counted.
     """
 
     macs: int
     params: int
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.macs + other.macs, self.params + other.params)
 
 
 class Costed(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -11,12 +10,13 @@ from typing import Any
 import torch
 
 from wireloom.base import InvalidValue, is_whole, nearest
-from wireloom.models.budget import match_widths
-from wireloom.models.members import Member, Population
-from wireloom.models.mlp import MLP, MLPShape
+from wireloom.models.architectures import ARCHITECTURES, Shape
+from wireloom.models.budget import MATCHES, match_widths
+from wireloom.models.member import Member
+from wireloom.models.members import Population
+from wireloom.models.net import Net
 from wireloom.wiring import Wiring
 
-ARCHITECTURES = ("mlp",)
 BUDGETS = ("macs", "params", "none")
 
 
@@ -24,28 +24,32 @@ BUDGETS = ("macs", "params", "none")
 class Build:
     """How networks are made from wirings.
 
-    model: architecture, "mlp".
+    model: architecture, one of `ARCHITECTURES`.
     image: shape of a sample, (channels, height, width).
     classes: outputs.
     budget: what a wired network shares with its dense baseline: "macs" (multiply-adds), "params",
-        or "none" (the same width); or a number of multiply-adds.
-    width: of the dense baseline's hidden layers.
-    stem: width of the dense first layer; the budget does not change it.
-    hidden: number of wired hidden layers.
+        or "none" (the same widths); or a number of multiply-adds.
+    width: of the dense baseline's first stage (the MLP's hidden layers); its later stages keep
+        their ratio to the first. None for the architecture's own.
+    stem: width of the dense first layer, which the budget does not change; None keeps its ratio to
+        the first stage.
+    hidden: number of wired hidden layers of the MLP; None for 3.
+    match: rule by which widths meet the budget (see `match_widths`).
     """
 
     model: str = "mlp"
     image: tuple[int, ...] = (3, 32, 32)
     classes: int = 10
     budget: str | int = "macs"
-    width: int = 512
-    stem: int = 512
-    hidden: int = 3
+    width: int | None = None
+    stem: int | None = None
+    hidden: int | None = None
+    match: str = "published"
 
     def __post_init__(self) -> None:
         if self.model not in ARCHITECTURES:
             raise InvalidValue(
-                f"`model` '{self.model}' is not known{nearest(self.model, ARCHITECTURES)}"
+                f"`model` '{self.model}' is not known{nearest(self.model, list(ARCHITECTURES))}"
             )
         if not is_whole(self.budget) and self.budget not in BUDGETS:
             raise InvalidValue(
@@ -54,35 +58,57 @@ class Build:
             )
         if isinstance(self.budget, int) and self.budget < 1:
             raise InvalidValue(f"`budget` must be at least 1 multiply-add; got {self.budget}")
+        if self.match not in MATCHES:
+            raise InvalidValue(f"`match` '{self.match}' is not known{nearest(self.match, MATCHES)}")
         if not self.image or not all(map(is_whole, self.image)) or min(self.image) < 1:
             raise InvalidValue(f"`image` must be positive sizes; got {self.image}")
-        self.baseline  # its own checks  # noqa: B018
+        if self.hidden is not None and self.model != "mlp":
+            raise InvalidValue(f"`hidden` is an option of mlp alone; got {self.hidden}")
+        for name in ("width", "stem"):
+            value = getattr(self, name)
+            if value is not None and (not is_whole(value) or value < 1):
+                raise InvalidValue(
+                    f"`{name}` of a network must be a whole number of at least 1; got {value!r}"
+                )
+        self.baseline.parts()  # its own checks
 
     @property
-    def baseline(self) -> MLPShape:
+    def baseline(self) -> Shape:
         """Shape of the dense baseline."""
-        return MLPShape(
-            inputs=math.prod(self.image),
+        known = ARCHITECTURES[self.model]
+        first = known.widths[0]
+        width = first if self.width is None else self.width
+        widths = tuple(max(1, round(w * width / first)) for w in known.widths)
+        hidden = 3 if self.hidden is None else self.hidden
+        return Shape(
+            model=self.model,
+            image=tuple(self.image),
             classes=self.classes,
-            width=self.width,
-            stem=self.stem,
-            hidden=self.hidden,
+            widths=widths,
+            base=widths,
+            stem=max(1, round(known.stem * width / first)) if self.stem is None else self.stem,
+            hidden=hidden if self.model == "mlp" else 0,
         )
 
-    def shape(self, wiring: Wiring | None) -> MLPShape:
-        """Shape of the network on ``wiring``, its width matched to the budget.
+    def shape(self, wiring: Wiring | None) -> Shape:
+        """Shape of the network on ``wiring``, its widths matched to the budget.
 
         Raises:
-            InvalidValue: if the wiring has more nodes than the narrowest layer, or no width meets
+            InvalidValue: if the wiring has more nodes than the narrowest layer, or no widths meet
                 the budget within 5 %.
         """
-        narrowest = min(self.stem, self.width)
-        if wiring is not None and wiring.nodes > narrowest:
-            name = "stem" if self.stem <= self.width else "width"
-            raise InvalidValue(
-                f"`nodes` of a wiring must not exceed the narrowest layer, `{name}` = {narrowest}; "
-                f"got {wiring.nodes} nodes"
-            )
+        base = self.baseline
+        if wiring is not None:
+            narrowest = base.narrowest()
+            if narrowest and wiring.nodes > min(narrowest[1].into, narrowest[1].out):
+                name, layer = narrowest
+                least = min(layer.into, layer.out)
+                option = "stem" if self.stem == least else "width"
+                raise InvalidValue(
+                    f"`nodes` of a wiring must not exceed the narrowest layer, `{option}` = "
+                    f"{least}; got {wiring.nodes} nodes, and `{name}` joins {layer.into} channels "
+                    f"to {layer.out}"
+                )
         return _matched(self, wiring)
 
     def member(self, wiring: Wiring | None, seed: int) -> Member:
@@ -91,24 +117,26 @@ class Build:
 
 
 @lru_cache(maxsize=8192)
-def _matched(build: Build, wiring: Wiring | None) -> MLPShape:
+def _matched(build: Build, wiring: Wiring | None) -> Shape:
     base = build.baseline
+    wired = replace(base, wired=wiring is not None and not wiring.is_complete)
     if build.budget == "none":
-        return base
+        return wired
     of = "params" if build.budget == "params" else "macs"
     target = getattr(base.cost(None), of) if isinstance(build.budget, str) else build.budget
-    nodes = 1 if wiring is None else wiring.nodes
+    nodes = 1 if wiring is None or base.narrowest() is None else wiring.nodes
 
     def cost(widths: Sequence[int]) -> int:
-        if widths[0] < nodes:
+        if min(widths) < nodes:
             raise InvalidValue(
                 f"no width meets the budget of {target:,}: it asks for fewer than one channel "
                 f"for each node (nodes={nodes})"
             )
-        return getattr(replace(base, width=widths[0]).cost(wiring), of)
+        return getattr(replace(wired, widths=tuple(widths)).cost(wiring), of)
 
-    (width,) = match_widths(cost, [build.width], target, rounds=15)
-    return replace(base, width=width)
+    rounds = ARCHITECTURES[build.model].rounds
+    found = match_widths(cost, base.widths, target, rounds=rounds, match=build.match)
+    return replace(wired, widths=tuple(found))
 
 
 def build(
@@ -118,22 +146,26 @@ def build(
     classes: int = 10,
     image: tuple[int, ...] = (3, 32, 32),
     budget: str | int = "macs",
-    width: int = 512,
-    stem: int = 512,
-    hidden: int = 3,
+    width: int | None = None,
+    stem: int | None = None,
+    hidden: int | None = None,
+    match: str = "published",
     seed: int = 0,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
-) -> MLP:
+) -> Net:
     """A network on a wiring, at the cost of its dense baseline.
 
     Args:
-        model: architecture: "mlp".
+        model: architecture: "mlp", "cnn6", "resnet34", "resnet34_sep", "resnet50",
+            "efficientnet_b0" or "mobilenet_v1". Images of up to 64 pixels keep their resolution
+            in the stem.
         wiring: its wiring; None gives the dense baseline.
         classes: outputs.
         image: shape of a sample.
         budget: "macs" (multiply-adds), "params", "none" (same width), or a number of multiply-adds.
-        width: of the dense baseline's hidden layers; ``stem`` and ``hidden`` as in `Build`.
+        width: of the dense baseline's first stage, its later ones in proportion; ``stem``,
+            ``hidden`` and ``match`` as in `Build`.
         seed: of the initial parameters.
 
     Raises:
@@ -142,7 +174,7 @@ def build(
 
     Source: You et al. 2020, sections 3.3 and 4.1.
     """
-    plan = Build(model, tuple(image), classes, budget, width, stem, hidden)
+    plan = Build(model, tuple(image), classes, budget, width, stem, hidden, match)
     return Population([plan.member(wiring, seed)], device=device, dtype=dtype).net
 
 
@@ -164,9 +196,10 @@ def population(
     classes: int = 10,
     image: tuple[int, ...] = (3, 32, 32),
     budget: str | int = "macs",
-    width: int = 512,
-    stem: int = 512,
-    hidden: int = 3,
+    width: int | None = None,
+    stem: int | None = None,
+    hidden: int | None = None,
+    match: str = "published",
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> Population:
@@ -177,7 +210,7 @@ def population(
     Raises:
         InvalidValue: as `build`, and for zero wirings or seeds.
     """
-    plan = Build(model, tuple(image), classes, budget, width, stem, hidden)
+    plan = Build(model, tuple(image), classes, budget, width, stem, hidden, match)
     chosen, numbers = _listed("wirings", wirings), _listed("seeds", seeds)
     if not chosen or not numbers:
         raise InvalidValue(

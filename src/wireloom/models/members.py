@@ -4,39 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from wireloom.base import InvalidValue, is_whole
+from wireloom.base import InvalidValue
 from wireloom.models.costs import Cost
-from wireloom.models.mlp import MLP, MLPShape
+from wireloom.models.member import Member
+from wireloom.models.net import Net
 from wireloom.nn import spans
 from wireloom.nn.spans import take
-from wireloom.wiring import Wiring
-
-
-@dataclass(frozen=True)
-class Member:
-    """One network of a population.
-
-    shape: of the network, its width already matched.
-    wiring: which it is built on; None for plain dense layers.
-    seed: of its initial parameters.
-    """
-
-    shape: MLPShape
-    wiring: Wiring | None
-    seed: int
-
-    def __post_init__(self) -> None:
-        if not is_whole(self.seed):
-            raise InvalidValue(f"`seed` of a network must be a whole number; got {self.seed!r}")
-
-    def cost(self) -> Cost:
-        """What this member costs."""
-        return self.shape.cost(self.wiring)
 
 
 def _tensors(net: nn.Module) -> dict[str, Tensor]:
@@ -51,8 +28,7 @@ class Population(nn.Module):
     summed across members, and nothing of a neighbour is read.
 
     Args:
-        members: the networks, at least one.
-        net: their joint network, where it is made already.
+        members: the networks, at least one; or their joint network, where it is made already.
 
     Shape: [batch, ...] to [members, batch, classes].
 
@@ -65,28 +41,16 @@ class Population(nn.Module):
 
     def __init__(
         self,
-        members: Sequence[Member],
-        net: MLP | None = None,
+        members: Sequence[Member] | Net,
         *,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        if not members:
-            raise InvalidValue("`members` of a population must be at least one; got none")
-        ends = {(m.shape.inputs, m.shape.classes, m.shape.hidden) for m in members}
-        if len(ends) > 1:
-            raise InvalidValue(
-                "the members of a population must agree in inputs, classes and hidden layers; "
-                f"got {sorted(ends)}"
-            )
-        self.members = tuple(members)
-        if net is None:
-            made = {key: key[0].patterns(key[1]) for key in {(m.shape, m.wiring) for m in members}}
-            patterns = [made[m.shape, m.wiring] for m in members]
-            net = MLP(patterns, [m.seed for m in members], device=device, dtype=dtype)
-        self.net = net
-        self.spans = spans(net)
+        made = isinstance(members, Net)
+        self.net = members if made else Net(members, device=device, dtype=dtype)
+        self.members = self.net.members
+        self.spans = spans(self.net)
 
     def __len__(self) -> int:
         return len(self.members)
@@ -108,7 +72,7 @@ class Population(nn.Module):
             raise IndexError(f"a population of {len(self)} has no member {member}")
         return member % len(self)
 
-    def __getitem__(self, member: int) -> MLP:
+    def __getitem__(self, member: int) -> Net:
         """Member ``member`` as a network of its own, with copies of its parameters and buffers."""
         return self.keep([member]).net
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.sparse.csgraph import connected_components
 from torch import nn
 
 from wireloom.base import InvalidValue, is_whole
@@ -209,6 +208,8 @@ def _blocks(exists: np.ndarray, receivers: Sequence[int], senders: Sequence[int]
 
 def _on_graph(name: str, kind: str, channels: tuple[int, ...], blocks: np.ndarray) -> Place:
     """The place of the graph whose arrows are the blocks [receiver, sender]."""
+    from scipy.sparse.csgraph import connected_components  # slow to load
+
     arcs = np.argwhere(blocks)[:, ::-1]  # (sender, receiver)
     directed = bool((blocks != blocks.T).any())
     wiring = Wiring.from_edges(len(blocks), arcs[arcs[:, 0] != arcs[:, 1]], directed=directed)

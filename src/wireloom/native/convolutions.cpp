@@ -2,7 +2,6 @@
 #include "depthwise.hpp"
 #include "kernels.hpp"
 #include "maps.hpp"
-#include "pairs.hpp"
 #include "vectors.hpp"
 
 #include <algorithm>
@@ -43,24 +42,11 @@ struct Span {
     int64_t begin, end, first, last;
 };
 
-// How a group is computed: by a body for single channels, as it is, or by pairs of columns. A
-// property of the group itself, so that its bits do not depend on its company.
-enum class Kind : char { alone, plain, paired };
-constexpr int64_t kFewInputs = 12;  // for which pairs of columns cost more than they save
-
-std::vector<Kind> kinds_of(const Side& side, bool apart, bool pairs) {
-    std::vector<Kind> kinds(side.groups, Kind::plain);
-    for (int64_t g = 0; g < side.groups; ++g) {
-        if (side.first[g] == side.first[g + 1]) continue;
-        if (apart && alone(side, g)) kinds[g] = Kind::alone;
-        else if (pairs && side.count(g) >= kFewInputs) kinds[g] = Kind::paired;
-    }
-    return kinds;
-}
-
-// The shortest spans of the groups of a kind.
-std::vector<Span> spans_of(const Side& side, const std::vector<Kind>& kinds, Kind kind) {
-    const auto passed = [&](int64_t g) { return kinds[g] != kind || side.first[g] == side.first[g + 1]; };
+// The shortest spans of a side's groups, `without` those that are alone.
+std::vector<Span> spans_of(const Side& side, bool without) {
+    const auto passed = [&](int64_t g) {
+        return side.first[g] == side.first[g + 1] || (without && alone(side, g));
+    };
     std::vector<Span> spans;
     std::vector<int64_t> least(side.groups + 1, std::numeric_limits<int64_t>::max());  // read from here on
     for (int64_t g = side.groups - 1; g >= 0; --g) {
@@ -180,10 +166,7 @@ struct Work {
     const Side side;
     const float* weights;
     const int64_t* weight_first;
-    int64_t kernel;  // floats of an entry
-    int64_t apart;   // and from one plane of them to the next, where columns are paired
-    const std::vector<Kind>& kinds;
-    Kind kind;  // of the groups to go through
+    bool without;  // groups that are alone
     std::vector<Span> spans;
 };
 
@@ -202,21 +185,14 @@ void run_share(const Work& work, const Sweep& s, const Share& share, Store& cell
     const int64_t out_height = a.back ? m.height : m.out_height, out_width = a.back ? m.width : m.out_width;
     const int64_t out_plane = out_height * out_width, top = share.top;
     const int64_t rows_here = std::min(s.band, s.rows.outputs - top), runs = s.flat ? 1 : rows_here;
-    const int64_t pixels = s.paired ? (2 * s.pitch + 2 + 2 * kLanes) * s.images : 0;  // of a row
-    float* cells = cells_store.floats(s.floats(last_input - first_input) + pixels);
-    float* pixel_row = cells + s.floats(last_input - first_input);
-    std::memset(pixel_row, 0, pixels * sizeof(float));
+    float* cells = cells_store.floats(s.floats(last_input - first_input));
     const float* x_end = a.x + last_input * m.images * in_plane;
-    for (int64_t c = first_input; c < last_input; ++c) {
-        const float* x = a.x + (c * m.images + share.image) * in_plane;
-        if (s.paired) fill_pairs(s, x, x_end, top, cells + (c - first_input) * s.channel, pixel_row);
-        else fill(s, x, x_end, top, cells + (c - first_input) * s.channel);
-    }
-    const int64_t row_floats = s.runs() * s.run_stride, kernel = work.kernel;
-    const int64_t planes = s.paired ? kPlanes : 1, down = static_cast<int64_t>(s.rows.taps.size());
-    float* outputs = outputs_store.floats((planes * kRows + 2) * row_floats);
+    for (int64_t c = first_input; c < last_input; ++c)
+        fill(s, a.x + (c * m.images + share.image) * in_plane, x_end, top, cells + (c - first_input) * s.channel);
+    const int64_t row_floats = s.runs() * s.run_stride, kernel = m.taps();
+    float* outputs = outputs_store.floats(kRows * row_floats);
     for (int64_t g = begin; g < end; ++g) {
-        if (work.kinds[g] != work.kind) continue;
+        if (work.without && alone(work.side, g)) continue;
         const int64_t first = work.side.top[g], rows = work.side.rows(g), read = work.side.count(g);
         const int64_t stride = read * kernel;
         const float* weights = work.weights + work.weight_first[g] * kernel;
@@ -225,31 +201,23 @@ void run_share(const Work& work, const Sweep& s, const Share& share, Store& cell
         const int64_t tiles = tiles_over(rows, s.vectors());
         for (int64_t t = 0; t < tiles; ++t) {
             const int64_t row = rows * t / tiles, count = rows * (t + 1) / tiles - row;
-            Group group{inputs.data(), read, weights, stride, kernel, nullptr, 0, s.channel};
+            Group group{inputs.data(), read, weights + row * stride, stride, kernel, nullptr, 0, s.channel};
             const int64_t pieces = (s.vectors() + vectors_of(count) - 1) / vectors_of(count);
             for (int64_t run = 0; run < runs; ++run) {
                 int64_t from, to;
                 s.live(top + run, from, to);
-                group.live = std::max<int64_t>(0, (to - from) / planes);
+                group.taps = s.taps.data() + from;
+                group.live = std::max<int64_t>(0, to - from);
                 const float* under = cells + run * s.pitch * s.images;
-                for (int64_t k = 0; k < planes; ++k) {
-                    group.taps = s.taps.data() + k * down + from / planes;
-                    group.weights = weights + k * work.apart + row * stride;
-                    float* y = outputs + k * kRows * row_floats + run * s.run_stride;
-                    for (int64_t p = 0; p < pieces; ++p) {
-                        const int64_t at = s.vectors() * p / pieces, wide = s.vectors() * (p + 1) / pieces - at;
-                        kTiles[count][wide](group, under + at * kLanes, y + at * kLanes, row_floats);
-                    }
+                for (int64_t p = 0; p < pieces; ++p) {
+                    const int64_t at = s.vectors() * p / pieces, wide = s.vectors() * (p + 1) / pieces - at;
+                    kTiles[count][wide](group, under + at * kLanes, outputs + run * s.run_stride + at * kLanes,
+                                        row_floats);
                 }
             }
-            for (int64_t r = 0; r < count; ++r) {
-                float* map = a.y + ((first + row + r) * m.images + share.image) * out_plane;
-                if (s.paired)
-                    place_pairs(s, outputs + r * row_floats, kRows * row_floats, top, rows_here, out_width,
-                                outputs + planes * kRows * row_floats, map, out_plane, out_width);
-                else
-                    place(s, outputs + r * row_floats, top, rows_here, out_width, map, out_plane);
-            }
+            for (int64_t r = 0; r < count; ++r)
+                place(s, outputs + r * row_floats, top, rows_here, out_width,
+                      a.y + ((first + row + r) * m.images + share.image) * out_plane, out_plane);
         }
     }
 }
@@ -302,38 +270,11 @@ std::vector<int64_t> gather(const ConvolutionArgs& a, const Side& side, Store& s
     return first;
 }
 
-// All sweeps that a convolution takes, for groups of one kind.
-void run_sweeps(const Work& work, bool paired, int threads) {
-    const ConvolutionArgs& a = work.args;
-    const Maps& m = a.maps;
-    if (work.spans.empty()) return;
-    Sweep sweep{};
-    sweep.row_taps = m.across.size;
-    sweep.paired = paired;
-    if (!a.back) {
-        sweep.rows = forward_axis(m.down, m.height, m.out_height);
-        sweep.columns = paired ? pair_axis(-m.across.padding, m.width, m.out_width)
-                               : forward_axis(m.across, m.width, m.out_width);
-        run_sweep(work, sweep, threads);
-        return;
-    }
-    for (int64_t i = 0; i < m.down.stride; ++i)
-        for (int64_t j = 0; j < m.across.stride; ++j) {
-            sweep.rows = backward_axis(m.down, i, m.out_height, m.height);
-            sweep.columns = paired ? pair_axis(m.across.padding - 2, m.out_width, m.width)
-                                   : backward_axis(m.across, j, m.out_width, m.width);
-            if (!sweep.rows.taps.empty() && !sweep.columns.taps.empty()) run_sweep(work, sweep, threads);
-        }
-}
-
 void convolution(const ConvolutionArgs& a, int threads) {
     const Maps& m = a.maps;
     const Side side(a.plan, a.back);
     const bool apart = aligned(m);
-    const bool pairs = a.back ? pairs_pay(m.across, m.height, m.width) : pairs_pay(m.across, m.out_height, m.out_width);
-    const std::vector<Kind> kinds = kinds_of(side, apart, pairs);
-    Work work{a, side, a.weights, a.plan.weight_first, m.taps(), 0, kinds, Kind::plain,
-              spans_of(side, kinds, Kind::plain)};
+    Work work{a, side, a.weights, a.plan.weight_first, apart, spans_of(side, apart)};
     // What no sweep writes: rows that read nothing where no span does, and pixels under no tap.
     const bool skips = a.back && (m.down.skips() || m.across.skips()), none = work.spans.empty();
     if (skips || none) {
@@ -344,25 +285,25 @@ void convolution(const ConvolutionArgs& a, int threads) {
                 std::memset(a.y + side.top[g] * floats, 0, side.rows(g) * floats * sizeof(float));
     }
     if (apart) convolve_alone(a, side, threads);
-    const std::vector<Span> paired = spans_of(side, kinds, Kind::paired);
-    if (none && paired.empty()) return;
-    static thread_local Store store, planes;
-    std::vector<int64_t> first;
-    if (a.back) {
-        first = gather(a, side, store, threads);
-        work.weights = store.floats(0);
-        work.weight_first = first.data();
+    if (none) return;
+    Sweep sweep{};
+    sweep.row_taps = m.across.size;
+    if (!a.back) {
+        sweep.rows = forward_axis(m.down, m.height, m.out_height);
+        sweep.columns = forward_axis(m.across, m.width, m.out_width);
+        run_sweep(work, sweep, threads);
+        return;
     }
-    run_sweeps(work, false, threads);
-    if (paired.empty()) return;
-    work.kind = Kind::paired;
-    work.spans = paired;
-    work.kernel = m.down.size;
-    work.apart = a.plan.weights * m.down.size;
-    float* made = planes.floats(kPlanes * work.apart);
-    planes_of_kernels(work.weights, a.plan.weights, m.down.size, a.back, made, threads);
-    work.weights = made;
-    run_sweeps(work, true, threads);
+    static thread_local Store store;
+    const std::vector<int64_t> first = gather(a, side, store, threads);
+    work.weights = store.floats(0);
+    work.weight_first = first.data();
+    for (int64_t i = 0; i < m.down.stride; ++i)
+        for (int64_t j = 0; j < m.across.stride; ++j) {
+            sweep.rows = backward_axis(m.down, i, m.out_height, m.height);
+            sweep.columns = backward_axis(m.across, j, m.out_width, m.width);
+            if (!sweep.rows.taps.empty() && !sweep.columns.taps.empty()) run_sweep(work, sweep, threads);
+        }
 }
 
 // ---- the weights' gradient -------------------------------------------------------------------
@@ -474,7 +415,7 @@ inline int64_t side_by_side(const Sweep& s) {
 }
 
 // The groups of a span over all images.
-void outer_groups(const ConvolutionOuterArgs& a, const Side& side, const std::vector<Kind>& kinds, const std::vector<Part>& parts, const Span& span,
+void outer_groups(const ConvolutionOuterArgs& a, const Side& side, bool without, const std::vector<Part>& parts, const Span& span,
                   Store& cells_store, Store& slopes_store, std::vector<int32_t>& inputs) {
     using Rows = void (*)(const Sweep&, const Strip&, const OuterGroup&, int64_t);
     static constexpr Rows by_rows[] = {nullptr, outer_rows<1>, outer_rows<2>, outer_rows<3>, outer_rows<4>};
@@ -485,7 +426,7 @@ void outer_groups(const ConvolutionOuterArgs& a, const Side& side, const std::ve
     const float* x_end = a.x + last * m.images * in_plane;
     const float* dy_end = a.dy + last_row * m.images * out_plane;
     for (int64_t g = begin; g < end; ++g)
-        if (kinds[g] == Kind::plain)
+        if (!(without && alone(side, g)))
             std::memset(a.gradient + a.plan.weight_first[g] * m.taps(), 0,
                         (a.plan.weight_first[g + 1] - a.plan.weight_first[g]) * m.taps() * sizeof(float));
     for (const Part& part : parts) {
@@ -508,7 +449,7 @@ void outer_groups(const ConvolutionOuterArgs& a, const Side& side, const std::ve
                                     slopes + (r - first_row) * row_floats + i * run_floats);
                 }
                 for (int64_t g = begin; g < end; ++g) {
-                    if (kinds[g] != Kind::plain) continue;
+                    if (without && alone(side, g)) continue;
                     const int64_t row = side.top[g] - first_row, height = side.rows(g), read = side.count(g);
                     const int64_t tiles = (height + kOuterHeight - 1) / kOuterHeight;
                     if (static_cast<int64_t>(inputs.size()) < read) inputs.resize(read);
@@ -540,8 +481,7 @@ void outer(const ConvolutionOuterArgs& a, int threads) {
     const Side side(a.plan, false);
     const bool apart = aligned(m);
     if (apart) slopes_alone(a, side, threads);
-    const std::vector<Kind> kinds = kinds_of(side, apart, false);
-    const std::vector<Span> spans = spans_of(side, kinds, Kind::plain);
+    const std::vector<Span> spans = spans_of(side, apart);
     const int64_t count = static_cast<int64_t>(spans.size()), pieces = count ? (threads + count - 1) / count : 0;
 #pragma omp parallel num_threads(threads)
     {
@@ -553,7 +493,7 @@ void outer(const ConvolutionOuterArgs& a, int threads) {
             const int64_t begin = span.begin, groups = span.end - begin, piece = i % pieces;
             span.begin = begin + groups * piece / pieces;
             span.end = begin + groups * (piece + 1) / pieces;
-            if (span.begin < span.end) outer_groups(a, side, kinds, parts, span, cells, slopes, inputs);
+            if (span.begin < span.end) outer_groups(a, side, apart, parts, span, cells, slopes, inputs);
         }
     }
 }

@@ -55,6 +55,14 @@ constexpr auto kMasks = every_mask();
 inline Vec load_where(const float* from, uint32_t bits) { return masked(load(from), kMasks[bits].data()); }
 #endif
 
+// A vector, or so much of it as there is room for.
+inline void put(float* to, Vec v, int64_t room) {
+    if (room >= kLanes)
+        store(to, v);
+    else if (room > 0)
+        store_some(to, v, room);
+}
+
 // Sums over taps, of lines of pixels.
 struct Line {
     struct Tap {

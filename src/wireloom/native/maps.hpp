@@ -88,7 +88,6 @@ struct Sweep {
     };
     Axis rows, columns;
     int64_t row_taps;     // taps of a row of the kernel
-    bool paired;          // whether a column is a pair of them (see pairs.hpp)
     int64_t images;       // of a chunk: one, or as many as a vector has lanes
     int64_t band;         // output rows
     bool flat;            // whether a band is one run, with the few cells between its rows
@@ -109,7 +108,7 @@ struct Sweep {
         band = rows_of_band;
         flat = as_one_run;
         const int64_t wide = columns.cells();
-        int64_t shared = paired ? 0 : wide;  // zeros that end one row and begin the next
+        int64_t shared = wide;  // zeros that end one row and begin the next
         for (int64_t s = 0; s < static_cast<int64_t>(columns.origin.size()); ++s)
             shared = std::min({shared, columns.pixels_from(s, wide), wide - columns.pixels_to(s, wide)});
         pitch = std::max(columns.outputs, wide - shared);
@@ -125,13 +124,8 @@ struct Sweep {
         for (const auto& a : rows.taps)
             for (const auto& b : columns.taps) {
                 const int64_t slot = a.slot * static_cast<int64_t>(columns.origin.size()) + b.slot;
-                taps.push_back({slot * block + (a.cell * pitch + b.cell) * images,
-                                paired ? a.index : a.index * row_taps + b.index});
+                taps.push_back({slot * block + (a.cell * pitch + b.cell) * images, a.index * row_taps + b.index});
             }
-        if (!paired) return;
-        const std::vector<Tap> by_row = taps;  // plane after plane instead
-        const size_t planes = columns.taps.size(), down = rows.taps.size();
-        for (size_t i = 0; i < by_row.size(); ++i) taps[i % planes * down + i / planes] = by_row[i];
     }
 
     int64_t floats(int64_t channels) const { return channels * channel; }

@@ -176,7 +176,6 @@ void run_product(const ProductArgs& a, int threads) {
     chunks = (side.groups + size - 1) / size;
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
     for (int64_t task = 0; task < chunks * parts; ++task) {
-        const Flush flush;
         static thread_local Scratch<float> panel_memory;
         static thread_local Scratch<int32_t> input_memory;
         static thread_local Scratch<int64_t> place_memory;
@@ -320,7 +319,6 @@ void run_outer(const OuterArgs& a, int threads) {
     const int64_t slabs = std::max<int64_t>(1, a.batch / kSlab), slab = rounded((a.batch + slabs - 1) / slabs);
 #pragma omp parallel for schedule(dynamic, 4) num_threads(threads)
     for (int64_t g = 0; g < side.groups; ++g) {
-        const Flush flush;
         static thread_local Scratch<int32_t> input_memory;
         const int64_t first = side.top[g], rows = side.top[g + 1] - first;
         const int64_t begin = a.plan.weight_first[g], count = (a.plan.weight_first[g + 1] - begin) / rows;

@@ -7,8 +7,6 @@
 
 #if defined(__AVX512F__)
 #include <immintrin.h>
-#elif defined(__SSE2__)
-#include <xmmintrin.h>
 #endif
 
 namespace wireloom {
@@ -50,13 +48,6 @@ inline void store_some(float* to, Vec v, int64_t count) {
     store(lanes, v);
     for (int64_t i = 0; i < count; ++i) to[i] = lanes[i];
 #endif
-}
-// A vector, or so much of it as there is room for.
-inline void put(float* to, Vec v, int64_t room) {
-    if (room >= kLanes)
-        store(to, v);
-    else if (room > 0)
-        store_some(to, v, room);
 }
 // A value that stays in its register: compilers else read it from memory at each of its uses.
 inline Vec held(Vec v) {
@@ -150,25 +141,6 @@ inline void transpose(Vec* v) {
         for (int i = 0; i < kLanes; ++i) v[i] = other[i];
     }
 }
-// While it lives, numbers below float32's normal range (1.2e-38) count as zero in this thread. The
-// gradients of a loss that is nearly zero are full of them, and x86 takes some hundred cycles for
-// each operation on one.
-class Flush {
-#if defined(__SSE2__)
-public:
-    Flush() : before_(_mm_getcsr()) { _mm_setcsr(before_ | kFlushResults | kReadAsZero); }
-    ~Flush() { _mm_setcsr(before_); }
-    Flush(const Flush&) = delete;
-    Flush& operator=(const Flush&) = delete;
-
-private:
-    static constexpr unsigned kFlushResults = 0x8000, kReadAsZero = 0x0040;
-    unsigned before_;
-#else
-public:
-    Flush() {}  // not the default one: an unused variable of this type is meant
-#endif
-};
 inline float sum(Vec v) {
     float lanes[kLanes];
     store(lanes, v);

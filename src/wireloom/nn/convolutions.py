@@ -26,6 +26,8 @@ class WiredConv2d(Spanned):
         kernel_size, stride, padding, dilation: a whole number, or (height, width).
         bias: whether to add a bias [rows].
         shared_input: for a population, whether its members all read the same input.
+        density: share of existing entries that the initial variance reckons with; None for the
+            pattern's own.
         seed: of the initial weights, of a single network.
 
     Shape: [images, columns, height, width] to [images, rows, output height, output width], in any
@@ -56,11 +58,13 @@ class WiredConv2d(Spanned):
         dilation: int | tuple[int, int] = 1,
         bias: bool = False,
         shared_input: bool = False,
+        density: float | None = None,
         seed: int = 0,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        self._density = density
         self.window = Window.of(kernel_size, stride=stride, padding=padding, dilation=dilation)
         self.members = (pattern,) if isinstance(pattern, Pattern) else tuple(pattern)
         self.pattern = Pattern.union(self.members, shared_input=shared_input)
@@ -82,7 +86,8 @@ class WiredConv2d(Spanned):
                 if len(part) == 0:  # no block exists
                     continue
                 part.copy_(torch.from_numpy(normal(len(part), seed, f"{name}weight")))
-                part *= math.sqrt(2.0 / (self.window.taps * pattern.shape[0] * pattern.density))
+                density = pattern.density if self._density is None else self._density
+                part *= math.sqrt(2.0 / (self.window.taps * pattern.shape[0] * density))
             if self.bias is not None:
                 self.bias.zero_()
 

@@ -39,7 +39,7 @@ class Plan:
     wirings: by id, or a sequence, numbered from 0; the id -1 is the dense baseline, the complete
         graph.
     seeds: of each wiring's initial parameters.
-    model, budget, width, stem, hidden: how networks are made, as in `wireloom.build`.
+    model, budget, width, stem, hidden, match: how networks are made, as in `wireloom.build`.
     recipe: how they are trained.
     order: "shared": every run sees the samples in one order, that of the recipe's ``data_seed``;
         the spread between seeds then leaves out the order's share. "per_seed": in an order of its
@@ -53,9 +53,10 @@ class Plan:
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     model: str = "mlp"
     budget: str | int = "macs"
-    width: int = 512
-    stem: int = 512
-    hidden: int = 3
+    width: int | None = None
+    stem: int | None = None
+    hidden: int | None = None
+    match: str = "published"
     recipe: Recipe = field(default_factory=Recipe)
     order: str = "shared"
     limit: int | None = None
@@ -90,6 +91,7 @@ class Plan:
             width=self.width,
             stem=self.stem,
             hidden=self.hidden,
+            match=self.match,
         )
 
     def runs(self) -> list[Run]:
@@ -101,15 +103,18 @@ class Plan:
         ]
 
     def chunks(self, data: Dataset) -> list[list[Run]]:
-        """Which runs are trained as one population: nearly equal parts that share a data order."""
+        """Which runs are trained as one population: nearly equal parts of one data order.
+
+        Networks that differ in more than widths are apart.
+        """
         members = self.members(data, {run.wiring for run in self.runs()})
         largest = max(member_bytes(m, self.recipe.batch) for m in members.values())
         most = self.chunk or max(1, min(MOST_MEMBERS, CHUNK_BYTES // largest))
-        orders: dict[int, list[Run]] = {}
+        alike: dict[Any, list[Run]] = {}
         for run in self.runs():
-            orders.setdefault(run.data_seed, []).append(run)
+            alike.setdefault((run.data_seed, members[run.wiring].shape.form), []).append(run)
         found = []
-        for runs in orders.values():
+        for runs in alike.values():
             count = -(-len(runs) // most)
             ends = [round(len(runs) * i / count) for i in range(count + 1)]
             found += [runs[a:b] for a, b in itertools.pairwise(ends)]

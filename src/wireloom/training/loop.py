@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -14,13 +15,13 @@ from torch import Tensor
 from wireloom.base import InvalidValue
 from wireloom.compute import cross_entropy
 from wireloom.data import Dataset, batches, evaluation_batches
-from wireloom.models import MLP, Member, MLPShape, Population
+from wireloom.models import Member, Net, Population
 from wireloom.training import checkpoint as checkpoints
 from wireloom.training.machine import available_memory, machine
 from wireloom.training.optimiser import Optimiser
 from wireloom.training.recipe import Recipe
 
-EVALUATION_BATCH = 512
+EVALUATION_PIXELS = 512 * 32 * 32  # of a batch, with at most 512 samples
 CURVES = ("epoch", "train_loss", "test_loss", "test_error")
 
 
@@ -100,7 +101,7 @@ class Training:
         members = len(self.population)
         losses = torch.zeros(members, dtype=torch.float64, device=self._device)
         wrong = torch.zeros(members, dtype=torch.int64, device=self._device)
-        for batch in evaluation_batches(self.data, EVALUATION_BATCH):
+        for batch in evaluation_batches(self.data, evaluation_batch(self.data.image)):
             x, labels = self._placed(batch)
             loss, missed = cross_entropy(self.population.features(x), labels)
             losses += loss.double() * len(labels)
@@ -123,27 +124,20 @@ class Training:
         )
 
 
+def evaluation_batch(image: tuple[int, ...]) -> int:
+    """Samples that are evaluated at once; of the images' size alone."""
+    return max(1, min(512, EVALUATION_PIXELS // math.prod(image[1:])))
+
+
 def member_bytes(member: Member, batch: int) -> int:
     """Memory that training one member takes, bytes: weights, gradients, momentum, activations."""
     cost = member.cost()
-    features = member.shape.stem + member.shape.hidden * member.shape.width
-    return 4 * (4 * cost.params + 6 * features * max(batch, EVALUATION_BATCH // 2))
+    samples = max(batch, evaluation_batch(member.shape.image) // 2)
+    return 4 * (4 * cost.params + 6 * member.shape.activations() * samples)
 
 
-def _of(net: MLP | Population) -> Population:
-    if isinstance(net, Population):
-        return net
-    if net.members != 1:
-        raise InvalidValue(f"`net` must be one network or a Population; got {net.members} in one")
-    linears = [net.stem, *net.hidden, net.head]
-    shape = MLPShape(
-        inputs=net.stem.pattern.shape[1],
-        classes=net.head.pattern.shape[0],
-        width=net.head.pattern.shape[1],
-        stem=net.stem.pattern.shape[0],
-        hidden=len(linears) - 2,
-    )
-    return Population([Member(shape=shape, wiring=None, seed=0)], net)
+def _of(net: Net | Population) -> Population:
+    return net if isinstance(net, Population) else Population(net)
 
 
 def check(population: Population, data: Dataset) -> None:
@@ -154,6 +148,11 @@ def check(population: Population, data: Dataset) -> None:
         )
     shape = population.members[0].shape
     channels, height, width = data.image
+    if len(shape.image) == 3 and shape.image != tuple(data.image) and shape.model != "mlp":
+        raise InvalidValue(
+            f"the network reads images of {' x '.join(map(str, shape.image))}; data '{data.name}' "
+            f"has {channels} x {height} x {width}"
+        )
     if shape.inputs != channels * height * width:
         raise InvalidValue(
             f"the network reads {shape.inputs} features a sample; data '{data.name}' has "
@@ -166,7 +165,7 @@ def check(population: Population, data: Dataset) -> None:
 
 
 def fit(
-    net: MLP | Population,
+    net: Net | Population,
     data: Dataset,
     recipe: Recipe | None = None,
     *,
