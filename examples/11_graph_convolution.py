@@ -1,10 +1,9 @@
 """A graph convolutional network as a special case of a wired net: one weight for all edges.
 
-    python examples/11_graph_convolution.py
-
 Zachary's karate club split in two. Each of 34 members is a node; of two of them, the instructor
 and the president, we say which side they took. Two graph convolutions on the club's friendships
-find the others' sides. At the end the same network is run as dense matrices.
+find the others' sides. One sees how many are found, and that the same network made of dense
+matrices agrees.
 """
 
 from __future__ import annotations
