@@ -16,7 +16,18 @@ from torch.utils.flop_counter import FlopCounterMode
 from refusals import refusal
 from wireloom.compute import cross_entropy
 from wireloom.models import ARCHITECTURES, Build, Population, build, match_widths, population
-from wireloom.models.parts import Chain, Gate, Largest, Layer, Mean, Residual
+from wireloom.models.parts import (
+    Added,
+    Attention,
+    Chain,
+    Gate,
+    Largest,
+    Layer,
+    Mean,
+    Positions,
+    Residual,
+    Standard,
+)
 from wireloom.wiring import Wiring, complete, published_sample, ring, ws_flex
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -49,6 +60,14 @@ def shaken(net: torch.nn.Module) -> torch.nn.Module:
 # ---- the oracle: dense, masked, torch's own layers, float64 -----------------------------------
 
 
+ACTIVATIONS = {
+    "none": lambda v: v,
+    "relu": F.relu,
+    "silu": F.silu,
+    "quick_gelu": lambda v: v * torch.sigmoid(1.702 * v),
+}
+
+
 class Oracle:
     """Runs a tree of parts with masked dense weights, on the tensors of a net."""
 
@@ -78,7 +97,22 @@ class Oracle:
             x = F.batch_norm(x, mean, variance, scale, shift, self.training)
         if residual is not None:
             x = x + residual
-        return {"none": lambda v: v, "relu": F.relu, "silu": F.silu}[layer.activation](x)
+        return ACTIVATIONS[layer.activation](x)
+
+    def attention(self, at: str, part: Attention, x: torch.Tensor) -> torch.Tensor:
+        """By torch's own attention, heads and tokens as it has them."""
+        query, key, value = (
+            self.layer(f"{at}.{layer.name}", layer, x)
+            .flatten(2)
+            .unflatten(1, (part.heads, -1))
+            .transpose(2, 3)
+            for layer in part.layers[:3]
+        )
+        mixed = F.scaled_dot_product_attention(
+            query, key, value
+        )  # [images, heads, pixels, channels]
+        mixed = mixed.transpose(2, 3).reshape(len(x), part.inner, *x.shape[2:])
+        return self.layer(f"{at}.back", part.layers[3], mixed)
 
     def run(self, parts, x: torch.Tensor, within: str = "") -> torch.Tensor:
         for part in parts:
@@ -91,6 +125,16 @@ class Oracle:
                 y = self.run(part.body[:-1], x, f"{at}.")
                 beside = self.layer(f"{at}.skip", part.skip, x) if part.skip else x
                 x = self.layer(f"{at}.{part.body[-1].name}", part.body[-1], y, beside)
+            elif isinstance(part, Added):
+                x = x + self.run(part.body, x, f"{at}.")
+            elif isinstance(part, Positions):
+                x = x + self.leaves[f"{at}.weight"]
+            elif isinstance(part, Standard):
+                scale, shift = self.leaves[f"{at}.scale"], self.leaves[f"{at}.shift"]
+                last = x.permute(0, 2, 3, 1)
+                x = F.layer_norm(last, last.shape[-1:], scale, shift, 1e-6).permute(0, 3, 1, 2)
+            elif isinstance(part, Attention):
+                x = self.attention(at, part, x)
             elif isinstance(part, Gate):
                 means = x.mean((2, 3))
                 for layer in part.layers:
@@ -218,6 +262,17 @@ def test_the_published_parameters(shared_data):
             assert params / 1e6 == pytest.approx(row.params_M, abs=6e-4)
 
 
+def test_the_transformer_costs_what_its_layers_do():
+    """Patches, twelve blocks of width 192 on 14 x 14 tokens, head; as DeiT-Ti without its token."""
+    tokens, width = 14**2, 192
+    projections = (4 * width**2 + 2 * 4 * width**2) * tokens
+    mixing = 2 * tokens**2 * width
+    macs = 3 * 16**2 * width * tokens + 12 * (projections + mixing) + 1000 * width
+    cost = Build("vit_tiny", image=(3, 224, 224), classes=1000).baseline.cost(None)
+    assert cost.macs == macs == 1_246_563_840
+    assert round(cost.params / 1e6, 1) == 5.7
+
+
 def test_mobilenet_costs_what_its_paper_says():
     """569 million multiply-adds and 4.2 million parameters (Howard et al. 2017, table 4)."""
     cost = Build("mobilenet_v1", image=(3, 224, 224), classes=1000).baseline.cost(None)
@@ -243,8 +298,9 @@ def test_our_rule_comes_closer_than_the_published_one(model):
             for match, plan in plans.items()
         }
         assert abs(off["closest"]) <= abs(off["published"])
-        assert -0.005 < off["under"] <= 0 <= off["over"] < 0.005
-        assert abs(off["closest"]) <= 0.0005
+        most = 0.01 if model == "vit_tiny" else 0.005  # of one width
+        assert -most < off["under"] <= 0 <= off["over"] < most
+        assert abs(off["closest"]) <= most / (2 if model == "vit_tiny" else 10)
 
 
 @settings(deadline=None, max_examples=60)

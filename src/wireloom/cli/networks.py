@@ -15,6 +15,7 @@ MODELS = (
     "resnet50",
     "efficientnet_b0",
     "mobilenet_v1",
+    "vit_tiny",
 )
 
 

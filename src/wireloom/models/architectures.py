@@ -17,14 +17,19 @@ from wireloom.base import InvalidValue, is_whole
 from wireloom.compute import Window
 from wireloom.models.costs import Cost
 from wireloom.models.parts import (
+    Added,
+    Attention,
     Chain,
+    Costed,
     Gate,
     Largest,
     Layer,
     Mean,
     Part,
     Placed,
+    Positions,
     Residual,
+    Standard,
     cost_of,
     layers_of,
 )
@@ -85,15 +90,15 @@ class Shape:
 
     def placed(self) -> list[Placed]:
         """Every layer and the map that it writes."""
-        return list(_placed(self))
+        return [each for each in _traced(self) if isinstance(each, Placed)]
 
     def cost(self, wiring: Wiring | None) -> Cost:
         """Multiply-adds and parameters, without making the network."""
-        return cost_of(_placed(self), wiring)
+        return cost_of(_traced(self), wiring)
 
     def activations(self) -> int:
         """Values that the layers write for one sample."""
-        return sum(each.layer.out * each.pixels for each in _placed(self))
+        return sum(each.values for each in _traced(self))
 
     @property
     def form(self) -> tuple[Any, ...]:
@@ -113,7 +118,7 @@ def _parts(shape: Shape) -> tuple[Part, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _placed(shape: Shape) -> tuple[Placed, ...]:
+def _traced(shape: Shape) -> tuple[Costed, ...]:
     size = shape.image[1:] if len(shape.image) == 3 else (1, 1)
     return tuple(Chain("", shape.parts()).trace((size[0], size[1]))[0])
 
@@ -348,6 +353,36 @@ def _mobilenet(shape: Shape) -> tuple[Part, ...]:
     return stem, *stages, Mean(), _head(shape.widths[-1], shape.classes)
 
 
+# ---- a small vision transformer --------------------------------------------------------------
+
+_VIT_DEPTH, _VIT_HEAD = 12, 64  # blocks, channels of a head
+
+
+def _vit(shape: Shape) -> tuple[Part, ...]:
+    _needs_maps(shape)
+    width, inner = shape.width, shape.base[0]
+    patch = Window.of(4 if _small(shape) else 16, stride=4 if _small(shape) else 16)
+    plain = {"norm": False, "activation": "none", "bias": True}
+    stem = Layer("stem", shape.image[0], width, patch, **plain)
+    _, size = stem.trace((shape.image[1], shape.image[2]))
+    wide = Layer("up", width, 4 * width, _window(1), "wiring", False, "quick_gelu", True)
+    narrow = Layer("down", 4 * width, width, _window(1), "wiring", **plain)
+    heads = next(h for h in range(max(1, inner // _VIT_HEAD), 0, -1) if inner % h == 0)
+    mixing = Attention("attention", width, inner, heads)
+    block = (
+        Added("mix", (Standard("norm", width), mixing)),
+        Added("feed", (Standard("norm", width), wide, narrow)),
+    )
+    return (
+        stem,
+        Positions("positions", width, size),
+        Chain("blocks", tuple(Chain(str(i), block) for i in range(_VIT_DEPTH))),
+        Standard("norm", width),
+        Mean(),
+        _head(width, shape.classes),
+    )
+
+
 ARCHITECTURES: dict[str, Architecture] = {
     "mlp": Architecture(
         "multilayer perceptron, hidden layers of one width",
@@ -388,5 +423,11 @@ ARCHITECTURES: dict[str, Architecture] = {
         (64, 128, 256, 512, 1024),
         32,
         _mobilenet,
+    ),
+    "vit_tiny": Architecture(
+        "vision transformer: patches, attention and feed-forward layers; mean instead of a token",
+        (192,),
+        192,
+        _vit,
     ),
 }

@@ -13,8 +13,28 @@ from wireloom.base import InvalidValue
 from wireloom.compute import Pattern, Window, gated, pool, sigmoid, silu
 from wireloom.models.costs import Cost
 from wireloom.models.member import Member
-from wireloom.models.parts import Chain, Gate, Largest, Layer, Mean, Part, Residual
-from wireloom.nn import FeatureNorm, WiredConv2d, WiredLinear
+from wireloom.models.parts import (
+    Added,
+    Attention,
+    Chain,
+    Gate,
+    Largest,
+    Layer,
+    Mean,
+    Part,
+    Positions,
+    Residual,
+    Standard,
+)
+from wireloom.nn import (
+    ChannelNorm,
+    FeatureNorm,
+    PositionEmbedding,
+    WiredConv2d,
+    WiredLinear,
+    attend,
+    quick_gelu,
+)
 from wireloom.wiring import Wiring
 
 
@@ -51,6 +71,8 @@ class Net(nn.Module):
         for name, module in self.named_modules():
             if isinstance(module, Unit):
                 module.core.initialise(seeds, f"{name}.")
+            elif isinstance(module, PositionEmbedding):
+                module.initialise(seeds, f"{name}.")
 
     @property
     def image(self) -> tuple[int, ...]:
@@ -186,7 +208,7 @@ class Unit(nn.Module):
         return y if self.activation == "none" else ACTIVATIONS[self.activation](y)
 
 
-ACTIVATIONS = {"relu": torch.relu, "silu": silu}
+ACTIVATIONS = {"relu": torch.relu, "silu": silu, "quick_gelu": quick_gelu}
 
 
 class Series(nn.Module):
@@ -235,6 +257,43 @@ class Excitation(nn.Module):
         return gated(x, sigmoid(self.up.features(self.down.features(pool(x)))))
 
 
+class Sum(nn.Module):
+    """Parts whose result is added to their input as it is (`Added`)."""
+
+    def __init__(self, parts: Sequence[Added], making: _Making) -> None:
+        super().__init__()
+        _add(self, [part.body for part in parts], making)
+
+    def features(self, x: Tensor) -> Tensor:
+        """[channels, images, height, width] to the same."""
+        y = x
+        for part in self.children():
+            y = part.features(y)  # pyright: ignore[reportCallIssue]
+        return x + y
+
+
+class Mixing(nn.Module):
+    """Self-attention between pixels (`Attention`)."""
+
+    def __init__(self, parts: Sequence[Attention], making: _Making) -> None:
+        super().__init__()
+        self.count, self.heads = len(parts), parts[0].heads
+        query, key, value, back = zip(*(part.layers for part in parts), strict=True)
+        self.query, self.key = Unit(query, making), Unit(key, making)
+        self.value, self.back = Unit(value, making), Unit(back, making)
+
+    def features(self, x: Tensor) -> Tensor:
+        """[channels, images, height, width] to the same."""
+        queries, keys, values = (
+            unit.features(x).chunk(self.count) for unit in (self.query, self.key, self.value)
+        )
+        mixed = [
+            attend(query, key, value, self.heads)
+            for query, key, value in zip(queries, keys, values, strict=True)
+        ]
+        return self.back.features(torch.cat(mixed))
+
+
 class LargestOf(nn.Module):
     """Max-pooling (`Largest`)."""
 
@@ -259,7 +318,19 @@ class MeanOf(nn.Module):
         return pool(x)
 
 
+def _positions(parts: Sequence[Positions], making: _Making) -> nn.Module:
+    return PositionEmbedding([part.channels for part in parts], parts[0].size, **making.where)
+
+
+def _standard(parts: Sequence[Standard], making: _Making) -> nn.Module:
+    return ChannelNorm([part.channels for part in parts], **making.where)
+
+
 MODULES: dict[type[Part], Any] = {
+    Added: Sum,
+    Attention: Mixing,
+    Positions: _positions,
+    Standard: _standard,
     Layer: Unit,
     Chain: Series,
     Residual: Block,

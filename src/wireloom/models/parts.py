@@ -32,8 +32,8 @@ class Part(ABC):
     name: str
 
     @abstractmethod
-    def trace(self, size: Size) -> tuple[list[Placed], Size]:
-        """The layers in the order of the forward pass, and the map that comes out.
+    def trace(self, size: Size) -> tuple[list[Costed], Size]:
+        """What costs anything, in the order of the forward pass, and the map that comes out.
 
         Raises:
             InvalidValue: for a map too small.
@@ -54,7 +54,7 @@ class Layer(Part):
     joins: which inputs an output reads: "all" (dense), "wiring" (the blocks of the wiring) or
         "self" (its own channel alone, depthwise).
     norm: whether batch normalisation follows.
-    activation: "none", "relu" or "silu".
+    activation: "none", "relu" or "silu"; "quick_gelu" where no normalisation is.
     bias: whether a bias is added.
     bias_counts: whether it counts as multiply-adds, as that of squeeze-and-excitation does in the
         published costs.
@@ -75,7 +75,7 @@ class Layer(Part):
     quiet: bool = False
     narrows: bool = False
 
-    def trace(self, size: Size) -> tuple[list[Placed], Size]:
+    def trace(self, size: Size) -> tuple[list[Costed], Size]:
         size = POINT if self.window is None else _after(self.window, size)
         return [Placed(self, size)], size
 
@@ -131,6 +131,36 @@ class Placed:
         """Pixels of that map."""
         return self.size[0] * self.size[1]
 
+    @property
+    def values(self) -> int:
+        """Values that are written for a sample."""
+        return self.layer.out * self.pixels
+
+    def cost(self, wiring: Wiring | None) -> Cost:
+        """Multiply-adds of a sample and parameters."""
+        layer = self.layer
+        weights = layer.weights(wiring)
+        return Cost(
+            macs=weights * self.pixels + layer.out * layer.bias_counts,
+            params=weights + layer.out * (2 * layer.norm + layer.bias),
+        )
+
+
+@dataclass(frozen=True)
+class Unwired:
+    """What costs something and is no layer: its cost whatever the wiring, and values written."""
+
+    macs: int
+    params: int
+    values: int
+
+    def cost(self, wiring: Wiring | None) -> Cost:
+        """Multiply-adds of a sample and parameters."""
+        return Cost(self.macs, self.params)
+
+
+Costed = Placed | Unwired
+
 
 @dataclass(frozen=True)
 class Chain(Part):
@@ -139,7 +169,7 @@ class Chain(Part):
     name: str
     parts: tuple[Part, ...]
 
-    def trace(self, size: Size) -> tuple[list[Placed], Size]:
+    def trace(self, size: Size) -> tuple[list[Costed], Size]:
         return _chained(self.parts, size)
 
     @property
@@ -160,7 +190,7 @@ class Residual(Part):
     body: tuple[Part, ...]
     skip: Layer | None = None
 
-    def trace(self, size: Size) -> tuple[list[Placed], Size]:
+    def trace(self, size: Size) -> tuple[list[Costed], Size]:
         found, after = _chained(self.body, size)
         beside = self.skip.trace(size)[0] if self.skip else []
         return found + beside, after
@@ -198,12 +228,100 @@ class Gate(Part):
         up = replace(down, name="up", into=self.squeeze, out=self.channels, activation="none")
         return down, up
 
-    def trace(self, size: Size) -> tuple[list[Placed], Size]:
+    def trace(self, size: Size) -> tuple[list[Costed], Size]:
         return [Placed(layer, POINT) for layer in self.layers], size
 
     @property
     def form(self) -> tuple[Any, ...]:
         return self.name, "gate"
+
+
+@dataclass(frozen=True)
+class Added(Part):
+    """Parts whose result is added to their input as it is, without a normalisation of its own."""
+
+    name: str
+    body: tuple[Part, ...]
+
+    def trace(self, size: Size) -> tuple[list[Costed], Size]:
+        return _chained(self.body, size)
+
+    @property
+    def form(self) -> tuple[Any, ...]:
+        return self.name, "added", *(part.form for part in self.body)
+
+
+@dataclass(frozen=True)
+class Positions(Part):
+    """A trained vector of channels added to each pixel of a map."""
+
+    name: str
+    channels: int
+    size: Size
+
+    def trace(self, size: Size) -> tuple[list[Costed], Size]:
+        values = self.channels * size[0] * size[1]
+        return [Unwired(0, values, values)], size
+
+    @property
+    def form(self) -> tuple[Any, ...]:
+        return self.name, "positions", self.size
+
+
+@dataclass(frozen=True)
+class Standard(Part):
+    """Layer normalisation: each pixel's channels to mean 0 and variance 1, scaled and shifted."""
+
+    name: str
+    channels: int
+
+    def trace(self, size: Size) -> tuple[list[Costed], Size]:
+        values = self.channels * size[0] * size[1]
+        return [Unwired(0, 2 * self.channels, values)], size
+
+    @property
+    def form(self) -> tuple[Any, ...]:
+        return self.name, "standard"
+
+
+@dataclass(frozen=True)
+class Attention(Part):
+    """Self-attention between the pixels of a map, its four projections wired.
+
+    channels: before and after.
+    inner: channels of queries, keys and values, all heads together; no budget changes it.
+    heads: how many.
+    """
+
+    name: str
+    channels: int
+    inner: int
+    heads: int
+
+    @property
+    def layers(self) -> tuple[Layer, Layer, Layer, Layer]:
+        """Queries, keys and values, and the projection back."""
+        layer = Layer(
+            "query",
+            self.channels,
+            self.inner,
+            Window.of(1),
+            "wiring",
+            norm=False,
+            activation="none",
+            bias=True,
+        )
+        back = replace(layer, name="back", into=self.inner, out=self.channels)
+        return layer, replace(layer, name="key"), replace(layer, name="value"), back
+
+    def trace(self, size: Size) -> tuple[list[Costed], Size]:
+        pixels = size[0] * size[1]
+        mixing = Unwired(2 * pixels**2 * self.inner, 0, self.heads * pixels**2)
+        return [*(Placed(layer, size) for layer in self.layers), mixing], size
+
+    @property
+    def form(self) -> tuple[Any, ...]:
+        return self.name, "attention", self.inner, self.heads
 
 
 @dataclass(frozen=True)
@@ -213,7 +331,7 @@ class Largest(Part):
     window: Window
     name: str = "largest"
 
-    def trace(self, size: Size) -> tuple[list[Placed], Size]:
+    def trace(self, size: Size) -> tuple[list[Costed], Size]:
         return [], _after(self.window, size)
 
     @property
@@ -227,7 +345,7 @@ class Mean(Part):
 
     name: str = "mean"
 
-    def trace(self, size: Size) -> tuple[list[Placed], Size]:
+    def trace(self, size: Size) -> tuple[list[Costed], Size]:
         return [], POINT
 
     @property
@@ -245,19 +363,15 @@ def layers_of(parts: Iterable[Part], within: str = "") -> Iterator[tuple[str, La
             yield from layers_of(part.parts, f"{name}.")
         elif isinstance(part, Residual):
             yield from layers_of([*part.body, *([part.skip] if part.skip else [])], f"{name}.")
-        elif isinstance(part, Gate):
+        elif isinstance(part, Added):
+            yield from layers_of(part.body, f"{name}.")
+        elif isinstance(part, Gate | Attention):
             yield from layers_of(part.layers, f"{name}.")
 
 
-def cost_of(placed: Iterable[Placed], wiring: Wiring | None) -> Cost:
-    """Multiply-adds of one sample and parameters of some layers."""
-    macs = params = 0
-    for each in placed:
-        layer = each.layer
-        weights = layer.weights(wiring)
-        macs += weights * each.pixels + layer.out * layer.bias_counts
-        params += weights + layer.out * (2 * layer.norm + layer.bias)
-    return Cost(macs=macs, params=params)
+def cost_of(traced: Iterable[Costed], wiring: Wiring | None) -> Cost:
+    """Multiply-adds of one sample and parameters of all together."""
+    return sum((each.cost(wiring) for each in traced), Cost(0, 0))
 
 
 def _after(window: Window, size: Size) -> Size:
@@ -270,7 +384,7 @@ def _after(window: Window, size: Size) -> Size:
     return after
 
 
-def _chained(parts: Iterable[Part], size: Size) -> tuple[list[Placed], Size]:
+def _chained(parts: Iterable[Part], size: Size) -> tuple[list[Costed], Size]:
     found = []
     for part in parts:
         more, size = part.trace(size)
