@@ -28,6 +28,7 @@ from wireloom.models.parts import (
     Residual,
     Standard,
 )
+from wireloom.nn import attend
 from wireloom.wiring import Wiring, complete, published_sample, ring, ws_flex
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -170,6 +171,32 @@ def test_a_network_is_its_masked_dense_form(model, wiring, training):
         torch.testing.assert_close(parameter.grad, expected, rtol=1e-6, atol=1e-9 * most)
     for name, buffer in net.named_buffers():
         torch.testing.assert_close(buffer, oracle.stats[name], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("heads", [1, 3, 4])
+def test_attention_is_torchs(heads):
+    given = [torch.randn(24, 2, 3, 5, dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    mine = attend(*given, heads)
+    tokens = [x.transpose(0, 1).flatten(2).unflatten(1, (heads, -1)).mT for x in given]
+    want = F.scaled_dot_product_attention(*tokens).mT.reshape(2, 24, 3, 5).transpose(0, 1)
+    torch.testing.assert_close(mine, want, rtol=1e-12, atol=1e-12)
+    upstream = torch.randn_like(mine)
+    for one, other in zip(
+        torch.autograd.grad(mine, given, upstream),
+        torch.autograd.grad(want, given, upstream),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_the_heads_share_the_inner_channels():
+    for width in (8, 64, 100, 192, 200, 256):
+        shape = Build("vit_tiny", image=(3, 32, 32), width=width).baseline
+        block = shape.parts()[2].parts[0]
+        mixing = block.parts[0].body[1]
+        assert mixing.inner == width
+        assert mixing.inner % mixing.heads == 0
+        assert mixing.heads <= max(1, width // 64)
 
 
 @pytest.mark.parametrize("model", MAPS)
