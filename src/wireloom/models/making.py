@@ -158,8 +158,8 @@ def build(
 
     Args:
         model: architecture: "mlp", "cnn6", "resnet34", "resnet34_sep", "resnet50",
-            "efficientnet_b0", "mobilenet_v1" or "vit_tiny". Images of up to 64 pixels keep their resolution
-            in the stem.
+            "efficientnet_b0", "mobilenet_v1" or "vit_tiny". Images of up to 64 pixels keep their
+            resolution in the stem.
         wiring: its wiring; None gives the dense baseline.
         classes: outputs.
         image: shape of a sample.
