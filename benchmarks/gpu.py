@@ -14,7 +14,8 @@ from collections.abc import Callable
 import torch
 
 from common import Row, compare
-from populations import MaskedMLP, patterns, train_masked, train_ours
+from masked import masked
+from populations import train_masked, train_ours
 from wireloom.compute import Pattern, gpu, outer, product
 from wireloom.data import load
 from wireloom.models import Build, Population
@@ -88,17 +89,17 @@ def populations(rounds: int, members: int = 256, width: int = 512, batch: int = 
     wirings = list(published_sample().values())
     chosen = [wirings[i % len(wirings)] for i in range(members)]
     together = Population([build.member(w, i) for i, w in enumerate(chosen)], device="cuda")
-    masked = [MaskedMLP(patterns(build, w)).to("cuda") for w in wirings[:6]]
+    plain_nets = [masked(build.shape(w), w).to("cuda") for w in wirings[:6]]
     steps = 8
 
     def ours() -> None:
         train_ours(together, data, batch, steps)
 
     def plain() -> None:
-        for net in masked:
+        for net in plain_nets:
             train_masked(net, data, batch, steps)
 
-    scale = (1e3 / (members * steps), 1e3 / (len(masked) * steps))
+    scale = (1e3 / (members * steps), 1e3 / (len(plain_nets) * steps))
     mine, theirs, ratio, low, high = compare(waited(ours), waited(plain), rounds, scale)
     return [
         (

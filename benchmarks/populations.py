@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from common import Row, compare
-from wireloom.compute import Pattern
+from masked import masked
 from wireloom.data import Dataset, batches, load
 from wireloom.models import Build, Population
 from wireloom.training import Recipe
@@ -15,36 +15,7 @@ from wireloom.training.optimiser import Optimiser
 from wireloom.wiring import Wiring, complete, published_sample
 
 
-def patterns(build: Build, wiring: Wiring | None) -> list[Pattern]:
-    """The patterns of an MLP's layers, from stem to head."""
-    return [each.layer.pattern(wiring) for each in build.shape(wiring).placed()]
-
-
-class MaskedMLP(nn.Module):
-    """The same network as the published code has it: a mask multiplied onto dense weights."""
-
-    def __init__(self, patterns: list[Pattern]) -> None:
-        super().__init__()
-        self.linears = nn.ModuleList(
-            nn.Linear(p.shape[1], p.shape[0], bias=p is patterns[-1]) for p in patterns
-        )
-        self.norms = nn.ModuleList(nn.BatchNorm1d(p.shape[0]) for p in patterns[:-1])
-        for linear, pattern in zip(self.linears, patterns, strict=True):
-            wired = 0 < pattern.density < 1
-            mask = torch.from_numpy(pattern.mask()).float() if wired else None
-            linear.register_buffer("mask", mask)
-            nn.init.normal_(linear.weight, std=0.01)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        for i, linear in enumerate(self.linears):
-            weight = linear.weight if linear.mask is None else linear.weight * linear.mask
-            x = nn.functional.linear(x, weight, linear.bias)
-            if i < len(self.norms):
-                x = nn.functional.relu(self.norms[i](x))
-        return x
-
-
-def train_masked(net: MaskedMLP, data: Dataset, batch: int, steps: int) -> None:
+def train_masked(net: nn.Module, data: Dataset, batch: int, steps: int) -> None:
     """Steps of ordinary torch training."""
     optimiser = torch.optim.SGD(
         net.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4
@@ -91,16 +62,18 @@ def populations(rounds: int) -> list[Row]:
         chosen = wirings[:members]
         together = Population([build.member(w, 0) for w in chosen])
         sample = chosen[1 :: max(1, members // 6)][:6]
-        masked = [MaskedMLP(patterns(build, w)) for w in sample]
+        plain_nets = [masked(build.shape(w), w) for w in sample]
 
-        def plain(masked: list[MaskedMLP] = masked, batch: int = batch, steps: int = steps) -> None:
-            for net in masked:
+        def plain(
+            nets: list[nn.Sequential] = plain_nets, batch: int = batch, steps: int = steps
+        ) -> None:
+            for net in nets:
                 train_masked(net, data, batch, steps)
 
         def ours(together: Population = together, batch: int = batch, steps: int = steps) -> None:
             train_ours(together, data, batch, steps)
 
-        scale = (1e3 / (members * steps), 1e3 / (len(masked) * steps))
+        scale = (1e3 / (members * steps), 1e3 / (len(plain_nets) * steps))
         mine, theirs, ratio, low, high = compare(ours, plain, rounds, scale)
         widths = [m.shape.width for m in together.members]
         rows.append(
