@@ -4,8 +4,8 @@
 
 A ResNet-34 on a wiring of the consistent sweet spot (C .43-.50, L 1.8-2.3), inference and a
 training step (forward, backward, SGD with momentum). The dense network is torch's own layers, in
-both memory formats; for inference its normalisations are folded into the convolutions. The masked one multiplies a mask onto dense weights of the wired widths, as published
-code does.
+both memory formats; for inference its normalisations are folded into the convolutions. The masked
+one multiplies a mask onto dense weights of the wired widths, as published code does.
 """
 
 from __future__ import annotations
@@ -127,7 +127,15 @@ def networks(rounds: int, images: int, size: int) -> list[Row]:
     return rows + _rows(jobs, wiring, member.shape.widths, rounds, images, size)
 
 
-def _rows(jobs, wiring: Wiring, widths, rounds: int, images: int, size: int) -> list[Row]:
+def _rows(
+    jobs: dict[str, tuple[Callable[[], object], dict[str, Callable[[], object]]]],
+    wiring: Wiring,
+    widths: tuple[int, ...],
+    rounds: int,
+    images: int,
+    size: int,
+) -> list[Row]:
+    """A row for each job and each network that ours is held against."""
     rows = []
     for job, (ours, others) in jobs.items():
         for name, theirs in others.items():
@@ -136,8 +144,8 @@ def _rows(jobs, wiring: Wiring, widths, rounds: int, images: int, size: int) -> 
             rows.append(
                 (
                     f"ResNet-34, {job}, {size} x {size}, {images} images, "
-                    f"C {wiring.clustering:.2f} L {wiring.path_length:.2f} share {wiring.density:.2f}, widths "
-                    f"{' '.join(map(str, widths))}, {torch.get_num_threads()} threads",
+                    f"C {wiring.clustering:.2f} L {wiring.path_length:.2f} share "
+                    f"{wiring.density:.2f}, widths {' '.join(map(str, widths))}, {torch.get_num_threads()} threads",
                     f"{mine:.0f} ms an image",
                     f"{name} {plain:.0f} ms",
                     f"{ratio:.2f}x ({low:.2f}-{high:.2f})"
