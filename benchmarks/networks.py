@@ -145,7 +145,8 @@ def _rows(
                 (
                     f"ResNet-34, {job}, {size} x {size}, {images} images, "
                     f"C {wiring.clustering:.2f} L {wiring.path_length:.2f} share "
-                    f"{wiring.density:.2f}, widths {' '.join(map(str, widths))}, {torch.get_num_threads()} threads",
+                    f"{wiring.density:.2f}, widths {' '.join(map(str, widths))}, "
+                    f"{torch.get_num_threads()} threads",
                     f"{mine:.0f} ms an image",
                     f"{name} {plain:.0f} ms",
                     f"{ratio:.2f}x ({low:.2f}-{high:.2f})"

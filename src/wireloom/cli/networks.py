@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wireloom.cli import wirings
 from wireloom.cli.parsing import add_command
+
+if TYPE_CHECKING:
+    from wireloom.models import Shape
+    from wireloom.wiring import Wiring
 
 MODELS = (
     "mlp",
@@ -42,6 +46,10 @@ wireloom cost w.json --model resnet34 --image 3 224 224 --classes 1000 --match c
     )  # fmt: skip
     command.add_argument("--classes", type=int, default=10, metavar="N", help="outputs (10)")
     add_options(command, {})
+    command.add_argument(
+        "--latency", action="store_true",
+        help="also measure the inference of one sample on this machine",
+    )  # fmt: skip
 
 
 def add_options(command: Any, shown: dict[str, int]) -> None:
@@ -56,7 +64,8 @@ def add_options(command: Any, shown: dict[str, int]) -> None:
     )  # fmt: skip
     command.add_argument(
         "--budget", default="macs", metavar="BUDGET",
-        help="what all networks share: macs, params, none, or a number of multiply-adds (macs)",
+        help="what all networks share: macs, params, latency (measured here), none, or a number of "
+        "multiply-adds (macs)",
     )  # fmt: skip
     command.add_argument(
         "--match", default="published", metavar="RULE",
@@ -90,10 +99,12 @@ def price(
     width: int | None,
     stem: int | None,
     hidden: int | None,
+    latency: bool,
     **options: Any,
 ) -> int:
     """Print what networks cost beside their dense baseline."""
-    from wireloom.models import Build
+    from wireloom.models import Build, Member, Net
+    from wireloom.models import latency as seconds
 
     build = Build(
         model=model,
@@ -105,13 +116,17 @@ def price(
         hidden=hidden,
         match=match,
     )
-    rows = [("dense baseline", build.baseline, build.baseline.cost(None))]
+    rows: list[tuple[str, Shape, Wiring | None]] = [("dense baseline", build.baseline, None)]
     for name, wiring in wirings.named(files, options):
-        shape = build.shape(wiring)
-        rows.append((name, shape, shape.cost(wiring)))
+        rows.append((name, build.shape(wiring), wiring))
     widths = [" ".join(map(str, shape.widths)) for _, shape, _ in rows]
-    wide = max(6, *map(len, widths))
-    print(f"{'':42s} {'widths':>{wide}s} {'multiply-adds':>14s} {'parameters':>12s}")
-    for (name, _, cost), written in zip(rows, widths, strict=True):
-        print(f"{name:42s} {written:>{wide}s} {cost.macs:14,d} {cost.params:12,d}")
+    names = [name for name, _, _ in rows]
+    long, wide = max(map(len, names)), max(6, *map(len, widths))
+    last = f" {'latency':>10s}" if latency else ""
+    print(f"{'':{long}s} {'widths':>{wide}s} {'multiply-adds':>14s} {'parameters':>12s}{last}")
+    for (name, shape, wiring), written in zip(rows, widths, strict=True):
+        cost = shape.cost(wiring)
+        if latency:
+            last = f" {1e3 * seconds(Net([Member(shape, wiring, 0)])):7.2f} ms"
+        print(f"{name:{long}s} {written:>{wide}s} {cost.macs:14,d} {cost.params:12,d}{last}")
     return 0

@@ -9,6 +9,7 @@ from wireloom.models.member import Member
 from wireloom.models.members import Population
 from wireloom.models.net import Net
 from wireloom.models.placement import Place, place
+from wireloom.models.timing import latency
 
 __all__ = [
     "ARCHITECTURES",
@@ -23,6 +24,7 @@ __all__ = [
     "build",
     "cost",
     "extract",
+    "latency",
     "match_widths",
     "place",
     "population",

@@ -15,9 +15,10 @@ from wireloom.models.budget import MATCHES, match_widths
 from wireloom.models.member import Member
 from wireloom.models.members import Population
 from wireloom.models.net import Net
+from wireloom.models.timing import latency
 from wireloom.wiring import Wiring
 
-BUDGETS = ("macs", "params", "none")
+BUDGETS = ("macs", "params", "none", "latency")
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Build:
     image: shape of a sample, (channels, height, width).
     classes: outputs.
     budget: what a wired network shares with its dense baseline: "macs" (multiply-adds), "params",
-        or "none" (the same widths); or a number of multiply-adds.
+        "none" (the same widths), or "latency" (seconds of inference of one sample, measured now on
+        this machine, so that the widths are not the same everywhere); or a number of multiply-adds.
     width: of the dense baseline's first stage (the MLP's hidden layers); its later stages keep
         their ratio to the first. None for the architecture's own.
     stem: width of the dense first layer, which the budget does not change; None keeps its ratio to
@@ -122,6 +124,8 @@ def _matched(build: Build, wiring: Wiring | None) -> Shape:
     wired = replace(base, wired=wiring is not None and not wiring.is_complete)
     if build.budget == "none":
         return wired
+    if build.budget == "latency":
+        return _as_fast(base, wired, wiring)
     of = "params" if build.budget == "params" else "macs"
     target = getattr(base.cost(None), of) if isinstance(build.budget, str) else build.budget
     nodes = 1 if wiring is None or base.narrowest() is None else wiring.nodes
@@ -137,6 +141,33 @@ def _matched(build: Build, wiring: Wiring | None) -> Shape:
     rounds = ARCHITECTURES[build.model].rounds
     found = match_widths(cost, base.widths, target, rounds=rounds, match=build.match)
     return replace(wired, widths=tuple(found))
+
+
+def _as_fast(base: Shape, wired: Shape, wiring: Wiring | None) -> Shape:
+    """The widest scaling of ``wired`` that takes no longer than the baseline, measured now."""
+
+    def seconds(shape: Shape, on: Wiring | None) -> float:
+        return latency(Net([Member(shape, on, 0)]))
+
+    def scaled(first: int) -> Shape:
+        ratios = [first * width / base.width for width in base.widths]
+        return replace(wired, widths=tuple(max(1, round(width)) for width in ratios))
+
+    if base == wired:
+        return base
+    goal = seconds(base, None)
+    low = high = base.width
+    while seconds(scaled(high), wiring) <= goal:
+        low, high = high, 2 * high
+    if low == high:  # even the baseline's own widths take longer
+        low = 1 if wiring is None else min(wiring.nodes, base.width)
+    while high - low > max(1, low // 64):
+        middle = (low + high) // 2
+        if seconds(scaled(middle), wiring) <= goal:
+            low = middle
+        else:
+            high = middle
+    return scaled(low)
 
 
 def build(
@@ -163,7 +194,8 @@ def build(
         wiring: its wiring; None gives the dense baseline.
         classes: outputs.
         image: shape of a sample.
-        budget: "macs" (multiply-adds), "params", "none" (same width), or a number of multiply-adds.
+        budget: "macs" (multiply-adds), "params", "none" (same widths), "latency" (measured on this
+            machine, see `Build`), or a number of multiply-adds.
         width: of the dense baseline's first stage, its later ones in proportion; ``stem``,
             ``hidden`` and ``match`` as in `Build`.
         seed: of the initial parameters.

@@ -78,6 +78,11 @@ class Plan:
             raise InvalidValue(
                 f"`order` of a study must be {' or '.join(ORDERS)}; got '{self.order}'"
             )
+        if self.budget == "latency":
+            raise InvalidValue(
+                "`budget` of a study must not be latency, which differs from one measurement to "
+                "the next; build networks with it and give a study their width"
+            )
         if self.chunk < 0:
             raise InvalidValue(f"`chunk` of a study must be at least 0; got {self.chunk}")
 
