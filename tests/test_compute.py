@@ -421,13 +421,11 @@ def test_a_members_product_has_the_same_bits_alone_and_in_any_company(mine):
         assert torch.equal(dx.split(columns)[at], alone[2])
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
-def test_other_dtypes_run_on_the_reference(dtype):
-    weight, x = drawn(RAGGED.weights).to(dtype), drawn(27, 9).to(dtype)
+def test_float64_runs_on_the_reference():
+    weight, x = drawn(RAGGED.weights).double(), drawn(27, 9).double()
     got = product(RAGGED, weight, x)
-    assert got.dtype == dtype
-    want = dense(RAGGED, weight.double()) @ x.double()
-    torch.testing.assert_close(got.double(), want, rtol=0.05, atol=0.3)
+    assert got.dtype == torch.float64
+    torch.testing.assert_close(got, dense(RAGGED, weight) @ x)
 
 
 def test_a_large_reference_product_is_done_in_slices(monkeypatch):

@@ -15,7 +15,7 @@ from torch.autograd import Function
 
 from wireloom.base import InvalidValue
 from wireloom.compute import cpu, defining
-from wireloom.compute.registry import autocasting
+from wireloom.compute.registry import autocasting, widened
 
 
 class _Sigmoid(Function):
@@ -27,8 +27,8 @@ class _Sigmoid(Function):
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        (y,) = ctx.saved_tensors
-        return dy * (y * (1 - y))
+        y = widened(ctx.saved_tensors[0])
+        return (widened(dy) * (y * (1 - y))).to(dy.dtype)
 
 
 def _sigmoid_on_cpu(x: Tensor) -> Tensor:
@@ -129,8 +129,8 @@ def pool(x: Tensor) -> Tensor:
     """
     if x.dim() == 4 and x.shape[2] * x.shape[3] == 0:
         raise InvalidValue(f"`x` of pool must have at least one pixel; got {list(x.shape)}")
-    sums = _call_sums(x, None)
-    return sums / (x.shape[2] * x.shape[3])
+    mean = _call_sums(widened(x), None) / (x.shape[2] * x.shape[3])
+    return mean if autocasting(x.device) else mean.to(x.dtype)
 
 
 class _Gated(Function):

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import Parameter
 
-from wireloom.compute.registry import LIBRARY, autocasting, widened
+from wireloom.compute.registry import HALVES, LIBRARY, autocasting, widened
 
 
 def define(
@@ -25,12 +25,13 @@ def define(
     gradient: type[Function],
     kept: tuple[int, ...] = (),
 ) -> tuple[Any, Callable[..., Any]]:
-    """Define an operator that runs in float32 under autocast.
+    """Define an operator that runs in float32 under autocast, and on operands of 16 bits.
 
     Args:
-        schema: as torch writes it.
-        on_cpu, anywhere: its bodies on the CPU and on other devices.
-        shapes: its body for tensors without data.
+        schema: as torch writes it; the first argument is a tensor, whose dtype tells.
+        on_cpu, anywhere: its bodies on the CPU and on other devices; they need not know 16 bits.
+        shapes: its body for tensors without data; it refuses operands of different dtypes, and
+            its results have the dtypes that results are rounded to.
         gradient: the function whose forward runs the operator and whose backward differentiates it.
         kept: places of arguments that autocast leaves as they are, since they are written to.
 
@@ -40,6 +41,7 @@ def define(
     """
     name = LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))
     operator = getattr(torch.ops.wireloom, name).default
+    on_cpu, anywhere = (_rounding(body, shapes, kept) for body in (on_cpu, anywhere))
     _ON_CPU[operator] = on_cpu
 
     def above(*arguments: Any) -> Any:
@@ -62,6 +64,27 @@ def define(
     for device in ("CPU", "CUDA"):
         LIBRARY.impl(operator, _in_float32(operator, device, kept), f"Autocast{device}")
     return operator, call
+
+
+def _rounding(
+    body: Callable[..., Any], shapes: Callable[..., Any], kept: tuple[int, ...]
+) -> Callable[..., Any]:
+    """A body that takes operands of 16 bits too: widened to float32, each result rounded once."""
+
+    def run(*arguments: Any) -> Any:
+        if arguments[0].dtype not in HALVES:
+            return body(*arguments)
+        empty = shapes(*arguments)
+        wide = [widened(a) if isinstance(a, Tensor) else a for a in arguments]
+        made = body(*wide)
+        for i in kept:
+            if not torch.equal(wide[i], arguments[i].float()):  # the body wrote to it
+                arguments[i].copy_(wide[i])
+        if isinstance(made, Tensor):
+            return made.to(empty.dtype)
+        return tuple(m.to(e.dtype) for m, e in zip(made, empty, strict=True))
+
+    return run
 
 
 _ON_CPU: dict[Any, Callable[..., Any]] = {}

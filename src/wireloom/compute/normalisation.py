@@ -1,7 +1,8 @@
 """Batch normalisation with what follows it, as one operator.
 
 `torch.ops.wireloom.norm` and `norm_backward` have native bodies for float32 on the CPU and plain
-torch for everything else. The running values are arguments that `norm` writes to.
+torch for everything else. The running values are arguments that `norm` writes to. Operands of 16
+bits are normalised in float32, and the statistics that the gradient needs stay so.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch.autograd import Function
 from wireloom.base import InvalidValue, nearest
 from wireloom.compute import cpu, defining, normalisation_cpu
 from wireloom.compute import normalisation_reference as reference
+from wireloom.compute.registry import HALVES, widened
 
 ACTIVATIONS = ("none", "relu", "silu")
 WHAT = "a normalisation"
@@ -135,7 +137,8 @@ def _changed(*running: Tensor) -> None:
 def _shapes_of_norm(*arguments: Any) -> tuple[Tensor, Tensor]:
     x = arguments[0]
     _fit_norm(*arguments[:8])
-    return torch.empty_like(x, memory_format=torch.contiguous_format), x.new_empty(3, x.shape[0])
+    statistics = widened(x.new_empty(3, x.shape[0]))
+    return torch.empty_like(x, memory_format=torch.contiguous_format), statistics
 
 
 def _fit_backward(
@@ -150,9 +153,10 @@ def _fit_backward(
     epsilon: float,
 ) -> None:
     _fit(x, activation, {"dy": dy, "gate": gate}, scale=scale, shift=shift)
-    if statistics.shape != (3, x.shape[0]) or statistics.dtype != x.dtype:
+    dtype = torch.float32 if x.dtype in HALVES else x.dtype
+    if statistics.shape != (3, x.shape[0]) or statistics.dtype != dtype:
         raise InvalidValue(
-            f"`statistics` of {WHAT} must be {x.dtype} [3, {x.shape[0]}]; "
+            f"`statistics` of {WHAT} must be {dtype} [3, {x.shape[0]}]; "
             f"got {statistics.dtype} {list(statistics.shape)}"
         )
 
@@ -217,7 +221,8 @@ class _NormSlope(Function):
 
     @staticmethod
     def backward(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]:
-        *inputs, statistics = ctx.saved_tensors
+        *saved, statistics = ctx.saved_tensors
+        inputs = [None if t is None else widened(t) for t in saved]
         wanted = [i for i in range(5) if ctx.needs_input_grad[i]]
         deeper = torch.is_grad_enabled()
         with torch.enable_grad():
@@ -236,13 +241,13 @@ class _NormSlope(Function):
             made = torch.autograd.grad(
                 [o for o, _ in pairs],
                 [inputs[i] for i in wanted],
-                [g for _, g in pairs],
+                [widened(g) for _, g in pairs],
                 create_graph=deeper,
                 allow_unused=True,
             )
         grads: list[Tensor | None] = [None] * 9
         for i, gradient in zip(wanted, made, strict=True):
-            grads[i] = gradient
+            grads[i] = None if gradient is None else gradient.to(saved[i].dtype)
         return tuple(grads)
 
 

@@ -1,8 +1,8 @@
 """Products on a pattern, differentiable, on feature-major activations.
 
 `product`, its transpose and `outer` are closed under differentiation: the gradient of each is made
-of the others, so gradients of gradients are right. The native kernels serve float32 on the CPU;
-everything else runs on the reference.
+of the others, so gradients of gradients are right. The native kernels serve float32 on the CPU, and
+16 bits by way of it; the Triton kernels serve GPUs; everything else runs on the reference.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ tensors alone, the length of its result, and numbers that describe it:
 They come in threes that are closed under differentiation: a product, its transpose, and the outer
 product that gives the gradient for the weights. Each has a body for the CPU, one in Triton for
 GPUs, one in plain torch for other devices and dtypes, one that knows shapes only, and a gradient
-made of the other two. Under autocast they run in float32, as torch's own sums do.
+made of the other two. Under autocast they run in float32, as torch's own sums do. On the CPU
+operands of 16 bits are widened to float32, which is exact, and the result is rounded once.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from wireloom.compute.plan import pattern_of, sound
 
 UNSOUND = "`plan` must be the words of a pattern's plan, unchanged"
 LIBRARY = torch.library.Library("wireloom", "DEF")
+HALVES = (torch.bfloat16, torch.float16)
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,14 @@ class Bodies:
         serves, fit, native, anywhere = self.serves, self.fit, self.native, self.anywhere
 
         def run(one: Tensor, other: Tensor, plan: Tensor, size: int, *rest: Any) -> Tensor:
-            if gpu.interpreted or not serves(one, other):
+            dtype = one.dtype
+            if gpu.interpreted or not (dtype in HALVES or serves(one, other)):
                 return anywhere(one, other, plan, size, *rest)
             fit(one, other, size, *rest)
             if not sound(plan):
                 raise InvalidValue(UNSOUND)
+            if dtype in HALVES:
+                return native(plan, one.float(), other.float(), size, *rest).to(dtype)
             return native(plan, one, other, size, *rest)
 
         return run
@@ -207,4 +212,4 @@ def autocasting(device: torch.device) -> bool:
 
 def widened(tensor: Tensor) -> Tensor:
     """A tensor of fewer than 32 bits a number in float32; others as they are."""
-    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+    return tensor.float() if tensor.dtype in HALVES else tensor
