@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from wireloom.base import InvalidValue
-from wireloom.data import Dataset, from_tensors
+from wireloom.data import Dataset, batches, from_tensors
 from wireloom.models import Population, build, population
 from wireloom.training import Optimiser, Recipe, Result, fit
 from wireloom.training.loop import Training
@@ -79,6 +79,7 @@ RECIPES = {
         RECIPE, optimiser="adamw", lr=0.003, weight_decay=0.05, clip=0.5, smoothing=0.1
     ),
     "flipped and cropped": replace(RECIPE, augment=("flip", "crop")),
+    "in parts and averaged": replace(RECIPE, accumulate=3, average=0.9),
 }
 
 
@@ -157,8 +158,6 @@ def test_population_trains_as_ordinary_torch_does(data: Dataset, one_thread: Non
         for matrix, mask, norm in zip(matrices, masks, norms, strict=False):
             x = norm(x @ (matrix * mask).t()).relu()
         return x @ matrices[-1].t() + bias
-
-    from wireloom.data import batches
 
     for epoch in range(recipe.epochs):
         for group in sgd.param_groups:
@@ -250,8 +249,11 @@ class _Killed(Exception):
     pass
 
 
-def test_checkpoint_goes_on_to_the_same_result(data: Dataset, tmp_path, one_thread: None) -> None:
-    recipe = replace(RECIPE, epochs=5, evaluate=2)
+@pytest.mark.parametrize("average", [0.0, 0.8])
+def test_checkpoint_goes_on_to_the_same_result(
+    data: Dataset, tmp_path, average: float, one_thread: None
+) -> None:
+    recipe = replace(RECIPE, epochs=5, evaluate=2, average=average)
     path = tmp_path / "training.safetensors"
     whole = make()
     expected = fit(whole, data, recipe)
@@ -271,6 +273,62 @@ def test_checkpoint_goes_on_to_the_same_result(data: Dataset, tmp_path, one_thre
     assert_same_bits(whole, resumed)
     for name in ("epochs", "train_loss", "test_loss", "test_error"):
         assert torch.equal(getattr(expected, name), getattr(result, name)), name
+
+
+def test_a_checkpoint_of_other_convolutions_is_refused(data: Dataset, tmp_path) -> None:
+    """Of wirings with as many weights, drawn from one seed, so that their tensors agree."""
+    settings = {"classes": 5, "image": (1, 4, 4), "width": 8, "budget": "none"}
+    one = Wiring.from_edges(4, [(0, 1), (1, 2), (2, 3)])
+    other = Wiring.from_edges(4, [(0, 2), (2, 1), (1, 3)])
+    recipe, path = replace(RECIPE, epochs=1), tmp_path / "training.safetensors"
+    fit(build("cnn6", one, **settings), data, recipe, checkpoint=path)
+    with pytest.raises(InvalidValue, match="other networks, data or settings"):
+        fit(build("cnn6", other, **settings), data, recipe, checkpoint=path)
+
+
+def test_accumulated_parts_are_torchs_own_accumulation(data: Dataset, one_thread: None) -> None:
+    recipe = replace(RECIPE, epochs=1, batch=30, accumulate=3, momentum=0.0, weight_decay=0.0)
+    settings = {"classes": 5, "image": (1, 4, 4), "width": 20, "stem": 18, "dtype": torch.float64}
+    net = build("mlp", WIRINGS[1], **settings)
+    oracle = build("mlp", WIRINGS[1], **settings)
+    sgd = torch.optim.SGD(oracle.parameters(), lr=recipe.lr)
+    for x, labels in batches(data, batch=30, data_seed=0, epoch=0, augment=()):
+        sgd.zero_grad()
+        for part in range(3):
+            some = slice(10 * part, 10 * part + 10)
+            logits = oracle(x[:, some].t().double())
+            (torch.nn.functional.cross_entropy(logits, labels[some]) / 3).backward()
+        sgd.step()
+    fit(net, data, recipe)
+    for mine, theirs in zip(net.parameters(), oracle.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_networks_end_with_the_average_of_their_parameters(data: Dataset, one_thread: None) -> None:
+    recipe = replace(RECIPE, epochs=2, average=0.75)
+    plain, averaged = make(dtype=torch.float64), make(dtype=torch.float64)
+    mean = {name: p.detach().clone() for name, p in plain.net.named_parameters()}
+    optimiser = Optimiser(plain, replace(recipe, average=0.0))
+    training = Training(plain, data, optimiser)
+    step = optimiser.step
+
+    def followed(epoch: int) -> None:
+        step(epoch)
+        for name, parameter in plain.net.named_parameters():
+            mean[name] = 0.75 * mean[name] + 0.25 * parameter.detach()
+
+    optimiser.step = followed
+    training.run_epoch()
+    training.run_epoch()
+    result = fit(averaged, data, recipe)
+    for name, parameter in averaged.net.named_parameters():
+        torch.testing.assert_close(parameter.detach(), mean[name], rtol=1e-10, atol=1e-12)
+    with torch.no_grad():
+        for name, parameter in plain.net.named_parameters():
+            parameter.copy_(mean[name])
+    loss, error = training.evaluate()
+    torch.testing.assert_close(result.loss, loss, rtol=1e-6, atol=1e-8)
+    assert torch.equal(result.error, error)
 
 
 def test_checkpoint_of_another_training_is_refused(data: Dataset, tmp_path) -> None:
@@ -310,6 +368,9 @@ def test_learning_happens(data: Dataset, one_thread: None) -> None:
         ({"momentum": 1.0}, r"`momentum` of a recipe must be in \[0, 1\); got 1.0"),
         ({"weight_decay": -1.0}, "`weight_decay` of a recipe must be at least 0; got -1.0"),
         ({"clip": 0.0}, "`clip` of a recipe must be positive; got 0.0"),
+        ({"average": 1.0}, r"`average` of a recipe must be in \[0, 1\); got 1.0"),
+        ({"accumulate": 0}, "`accumulate` of a recipe must be a whole number, at least 1; got 0"),
+        ({"batch": 7, "accumulate": 4}, "got 4 parts of a batch of 7"),
         ({"optimiser": "sgdd"}, "did you mean 'sgd'"),
         ({"schedule": "cosin"}, "did you mean 'cosine'"),
     ],

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from wireloom.base import InvalidValue, write_whole
 from wireloom.data import Dataset
-from wireloom.nn import WiredLinear
+from wireloom.nn import WiredConv2d, WiredLinear
 from wireloom.training.recipe import NUMERICS
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def identity(training: Training) -> str:
     settings = [vars(training.recipe), digest(training.data), NUMERICS]
     found.update(json.dumps(settings, default=list).encode())
     for module in training.population.net.modules():
-        if isinstance(module, WiredLinear):
+        if isinstance(module, WiredLinear | WiredConv2d):
             pattern = module.pattern
             found.update(f"{pattern.out_sizes}{pattern.in_sizes}".encode())
             found.update(pattern.edges.tobytes())
@@ -64,6 +64,7 @@ def _tensors(training: Training) -> dict[str, Tensor]:
     found = {f"net.{n}": t.detach() for n, t in [*net.named_parameters(), *net.named_buffers()]}
     for slot, tensors in training.optimiser.state.items():
         found |= {f"optimiser.{slot}.{name}": t for name, t in tensors.items()}
+    found |= {f"average.{name}": mean for name, mean in training.average.items()}
     return found
 
 

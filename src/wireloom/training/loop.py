@@ -56,7 +56,13 @@ class Training:
         self.epoch = 0
         self.seconds = 0.0
         self.curves: dict[str, list[Tensor]] = {name: [] for name in CURVES}
-        like = next(population.parameters())
+        parameters = dict(population.net.named_parameters())
+        self.average = (
+            {name: p.detach().clone() for name, p in parameters.items()}
+            if self.recipe.average
+            else {}
+        )
+        like = next(iter(parameters.values()))
         self._dtype, self._device = like.dtype, like.device
 
     def _placed(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
@@ -77,12 +83,10 @@ class Training:
             epoch=self.epoch,
             augment=self.data.augment if recipe.augment is None else recipe.augment,
         ):
-            x, labels = self._placed(batch)
-            loss, _ = cross_entropy(population.features(x), labels, smoothing=recipe.smoothing)
             self.optimiser.zero_grad()
-            loss.sum().backward()
+            losses += self._backward(*self._placed(batch))
             self.optimiser.step(self.epoch)
-            losses += loss.detach()
+            self._follow()
             steps += 1
         evaluated = recipe.evaluates(self.epoch)
         self.epoch += 1
@@ -94,6 +98,36 @@ class Training:
             self.curves["test_error"].append(error)
         self.seconds += time.perf_counter() - started
 
+    def _backward(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Add the gradients of a batch, part by part; its mean loss: [members]."""
+        parts = self.recipe.accumulate
+        total = torch.zeros(len(self.population), device=self._device)
+        for some, theirs in zip(x.chunk(parts, 1), labels.chunk(parts), strict=True):
+            found = self.population.features(some.contiguous())
+            loss, _ = cross_entropy(found, theirs, smoothing=self.recipe.smoothing)
+            if len(theirs) < len(labels):
+                loss = loss * (len(theirs) / len(labels))
+            loss.sum().backward()
+            total += loss.detach()
+        return total
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Let the averages follow the parameters a step."""
+        for name, mean in self.average.items():
+            parameter = self.population.net.get_parameter(name)
+            # One rounding an operation: fused ones differ between a vector's body and its tail.
+            mean += (parameter - mean) * (1.0 - self.recipe.average)
+
+    @torch.no_grad()
+    def exchange(self) -> None:
+        """Swap the parameters and their averages; twice is nothing."""
+        for name, mean in self.average.items():
+            parameter = self.population.net.get_parameter(name)
+            own = parameter.clone()
+            parameter.copy_(mean)
+            mean.copy_(own)
+
     @torch.no_grad()
     def evaluate(self) -> tuple[Tensor, Tensor]:
         """Mean test loss and top-1 test error in percent: float64 [members] each."""
@@ -101,11 +135,15 @@ class Training:
         members = len(self.population)
         losses = torch.zeros(members, dtype=torch.float64, device=self._device)
         wrong = torch.zeros(members, dtype=torch.int64, device=self._device)
-        for batch in evaluation_batches(self.data, evaluation_batch(self.data.image)):
-            x, labels = self._placed(batch)
-            loss, missed = cross_entropy(self.population.features(x), labels)
-            losses += loss.double() * len(labels)
-            wrong += missed
+        self.exchange()
+        try:
+            for batch in evaluation_batches(self.data, evaluation_batch(self.data.image)):
+                x, labels = self._placed(batch)
+                loss, missed = cross_entropy(self.population.features(x), labels)
+                losses += loss.double() * len(labels)
+                wrong += missed
+        finally:
+            self.exchange()
         count = len(self.data.test_labels)
         return (losses / count).cpu(), (100.0 * wrong.double() / count).cpu()
 
@@ -251,6 +289,7 @@ def _train(
             saved = time.monotonic()
         if progress:
             progress(len(population))
+    training.exchange()  # the networks end with their averages
 
 
 def _joined(results: list[Result]) -> Result:

@@ -29,6 +29,10 @@ class Recipe:
     augment: names of augmentations, or None for the data set's own.
     evaluate: epochs between two evaluations on the test set; the last is always evaluated.
     data_seed: of the samples' order and augmentation.
+    accumulate: parts that a batch is cut into, one after another, to save memory; each part is
+        normalised by itself.
+    average: share that a step leaves of the running average of the parameters, in [0, 1); with 0
+        there is none. The average is what is evaluated, and what the networks end with.
     """
 
     epochs: int = 10
@@ -43,9 +47,11 @@ class Recipe:
     augment: tuple[str, ...] | None = None
     evaluate: int = 1
     data_seed: int = 0
+    accumulate: int = 1
+    average: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch", 2), ("evaluate", 1)):
+        for name, least in (("epochs", 1), ("batch", 2), ("evaluate", 1), ("accumulate", 1)):
             value = getattr(self, name)
             if not is_whole(value) or value < least:
                 raise InvalidValue(
@@ -57,7 +63,12 @@ class Recipe:
             raise InvalidValue(
                 f"`weight_decay` of a recipe must be at least 0; got {self.weight_decay}"
             )
-        for name in ("momentum", "smoothing"):
+        if 2 * self.accumulate > self.batch:
+            raise InvalidValue(
+                f"`accumulate` of a recipe must leave parts of at least 2 samples; got "
+                f"{self.accumulate} parts of a batch of {self.batch}"
+            )
+        for name in ("momentum", "smoothing", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise InvalidValue(
                     f"`{name}` of a recipe must be in [0, 1); got {getattr(self, name)}"
