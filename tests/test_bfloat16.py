@@ -150,10 +150,11 @@ def test_gradients_of_gradients_of_norm_have_the_operands_dtype(dtype):
 
     def second(to):
         leaves = [t.to(dtype).to(to).requires_grad_() for t in (x, scale, shift)]
+        inputs, gamma, beta = leaves
         state = mean.to(to), variance.to(to)
-        y = norm(*leaves, *state, training=True, activation="silu")
+        y = norm(inputs, gamma, beta, *state, training=True, activation="silu")
         first = torch.autograd.grad(y.sum(), leaves[:2], create_graph=True)
-        return torch.autograd.grad(sum(g.square().sum() for g in first), leaves)
+        return torch.autograd.grad([g.square().sum() for g in first], leaves)
 
     for got, want in zip(second(dtype), second(torch.float64), strict=True):
         assert got.dtype == dtype

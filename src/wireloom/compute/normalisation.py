@@ -222,7 +222,7 @@ class _NormSlope(Function):
     @staticmethod
     def backward(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]:
         *saved, statistics = ctx.saved_tensors
-        inputs = [None if t is None else widened(t) for t in saved]
+        inputs: list[Any] = [None if t is None else widened(t) for t in saved]
         wanted = [i for i in range(5) if ctx.needs_input_grad[i]]
         deeper = torch.is_grad_enabled()
         with torch.enable_grad():
