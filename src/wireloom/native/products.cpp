@@ -20,6 +20,7 @@ constexpr int kHeight = kLanes == 16 ? 13 : kRows;  // most rows of a tile two v
 constexpr int64_t kLargest = int64_t{1} << 19;  // floats of the largest panel that is copied
 constexpr int64_t kNear = int64_t{1} << 18;     // floats of input that the second cache should hold
 constexpr int64_t kShort = 128;                 // columns of a batch whose rows are read where they are
+constexpr int64_t kSmall = int64_t{1} << 15;    // floats of a panel that needs no copy, if it is read little
 constexpr int64_t kTaskRows = 2048;             // output rows of a task, about
 constexpr int64_t kGroups = 2048;               // most groups of a task
 
@@ -118,10 +119,19 @@ struct Side {
           top(back ? plan.column_start : plan.row_start),
           left(back ? plan.row_start : plan.column_start),
           first(back ? plan.back_start : plan.block_start),
-          reads(static_cast<const Index*>(back ? plan.receivers_of : plan.senders)) {}
+          reads(static_cast<const Index*>(back ? plan.receivers_of : plan.senders)),
+          single(left[nodes] == nodes) {}
 
     // Inputs of group g, counted from `low`; and, going back, where their weights are.
     int64_t list(int64_t g, int64_t low, int32_t* inputs, int64_t* at) const {
+        const Index* places = static_cast<const Index*>(plan.places);
+        if (single) {  // loops that a compiler makes vectors of
+            const int64_t from = first[g], count = first[g + 1] - from;
+            for (int64_t i = 0; i < count; ++i) inputs[i] = static_cast<int32_t>(reads[from + i] - low);
+            for (int64_t i = 0; back && i < count; ++i)
+                at[i] = plan.weight_first[reads[from + i]] + places[from + i];
+            return count;
+        }
         int64_t k = 0;
         for (int64_t b = first[g]; b < first[g + 1]; ++b) {
             const int64_t node = reads[b];
@@ -130,7 +140,7 @@ struct Side {
             if (back) {
                 const int64_t start = plan.weight_first[node];
                 const int64_t step = size == 1 ? 0 : (plan.weight_first[node + 1] - start) / size;
-                int64_t place = start + static_cast<const Index*>(plan.places)[b];
+                int64_t place = start + places[b];
                 for (int32_t i = 0; i < size; ++i, place += step) at[k + i] = place;
             }
             k += size;
@@ -143,6 +153,7 @@ struct Side {
     int64_t groups, nodes;
     const int32_t *top, *left, *first;
     const Index* reads;
+    bool single;  // whether every node has one input
 };
 
 // Columns [b, b + width) of the rows of one node, side by side at `to`.
@@ -188,18 +199,28 @@ void run_product(const ProductArgs& a, int threads) {
             if (from == to) continue;
             low = std::min<int64_t>(low, side.reads[from]);
             high = std::max<int64_t>(high, side.reads[to - 1]);
-            for (int64_t i = from; i < to; ++i) entries += side.left[side.reads[i] + 1] - side.left[side.reads[i]];
+            if (side.single)
+                entries += to - from;
+            else
+                for (int64_t i = from; i < to; ++i) entries += side.left[side.reads[i] + 1] - side.left[side.reads[i]];
         }
         const int64_t lowest = high < 0 ? 0 : side.left[low];
         const int64_t span = high < 0 ? 0 : side.left[high + 1] - lowest;
         int32_t* inputs = input_memory.of(entries);
         int64_t* at = a.back ? place_memory.of(entries) : nullptr;
         int64_t counts[kGroups];
-        for (int64_t g = begin, done = 0; g < end; ++g)
+        int64_t weights_read = 0;
+        for (int64_t g = begin, done = 0; g < end; ++g) {
             done += counts[g - begin] = side.list(g, lowest, inputs + done, at ? at + done : nullptr);
-        // As many panels at a time as fit the second cache beside the weights, which pass once for all.
-        const int64_t whole = std::max<int64_t>(1, kNear / std::max<int64_t>(1, span * panel));
-        const bool copies = a.batch > std::max(panel, kShort) && span && span * panel <= kLargest;
+            weights_read += counts[g - begin] * (side.top[g + 1] - side.top[g]);
+        }
+        // As many panels at a time as fit the second cache beside the weights, which pass once for
+        // all; but one at a time, in the nearest cache, where the weights are fewer than its inputs.
+        // Few inputs that few weights read are not worth a copy either.
+        const bool few = weights_read <= span * panel;
+        const int64_t whole = few ? 1 : std::max<int64_t>(1, kNear / (span * panel));
+        const bool copies = a.batch > std::max(panel, kShort) && span && span * panel <= kLargest &&
+                            !(few && span * panel <= kSmall);
         const int64_t last = (task % parts + 1) * panels / parts;
         for (int64_t p = task % parts * panels / parts; p < last; p += whole) {
             const int64_t from = p * panel, until = std::min(a.batch, std::min(last, p + whole) * panel);
