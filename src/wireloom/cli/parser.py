@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wireloom.cli import analysing, benching, explore, graph, networks, studies
+from wireloom.cli import analysing, benching, explore, graph, networks, studies, training
 from wireloom.cli.parsing import Format, Parser, Version, add_commands
 
 ABOUT = """The wiring of a neural network as a value: draw wirings, measure them, train thousands of
@@ -19,5 +19,6 @@ def parser() -> Parser:
     analysing.add(commands)
     graph.add(commands)
     networks.add(commands)
+    training.add(commands)
     benching.add(commands)
     return top

@@ -4,6 +4,7 @@ from wireloom.models.architectures import ARCHITECTURES, Architecture, Shape
 from wireloom.models.budget import match_widths
 from wireloom.models.costs import Cost, cost
 from wireloom.models.extraction import extract, strengths
+from wireloom.models.files import load, save
 from wireloom.models.making import Build, build, population
 from wireloom.models.member import Member
 from wireloom.models.members import Population
@@ -25,8 +26,10 @@ __all__ = [
     "cost",
     "extract",
     "latency",
+    "load",
     "match_widths",
     "place",
     "population",
+    "save",
     "strengths",
 ]

@@ -212,6 +212,7 @@ def fit(
     checkpoint: str | os.PathLike[str] | None = None,
     every: float = 60.0,
     progress: Callable[[int], None] | None = None,
+    watch: Callable[[Training], None] | None = None,
     memory: int | None = None,
 ) -> Result:
     """Train a network, or a population of them, in place.
@@ -229,6 +230,7 @@ def fit(
             from it, to the same result as if never stopped. It is left in place at the end.
         every: seconds between two checkpoints.
         progress: called after each epoch with the number of member-epochs done by it.
+        watch: called after each epoch with the training, whose curves can be looked at.
         memory: bytes that the training may take; what is available by default.
 
     Raises:
@@ -250,11 +252,11 @@ def fit(
             path = Path(checkpoint) if len(parts) == 1 else Path(f"{checkpoint}.{i}")
         if len(parts) == 1:
             training = Training(population, data, optimiser)
-            _train(training, path, every, progress)
+            _train(training, path, every, progress, watch)
         else:
             part = population.keep(ids)
             training = Training(part, data, optimiser.keep(ids, part))
-            _train(training, path, every, progress)
+            _train(training, path, every, progress, watch)
             population.load(ids[0], part)
         results.append(training.result())
     return _joined(results)
@@ -272,7 +274,11 @@ def _parts(sizes: Sequence[int], limit: int) -> list[range]:
 
 
 def _train(
-    training: Training, path: Path | None, every: float, progress: Callable[[int], None] | None
+    training: Training,
+    path: Path | None,
+    every: float,
+    progress: Callable[[int], None] | None,
+    watch: Callable[[Training], None] | None,
 ) -> None:
     recipe, population = training.recipe, training.population
     identity = checkpoints.identity(training) if path else ""
@@ -289,6 +295,8 @@ def _train(
             saved = time.monotonic()
         if progress:
             progress(len(population))
+        if watch:
+            watch(training)
     training.exchange()  # the networks end with their averages
 
 

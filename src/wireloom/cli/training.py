@@ -1,0 +1,213 @@
+"""The command `wireloom train`: one network, trained to the end, kept as files."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wireloom.cli import networks, wirings
+from wireloom.cli.files import written
+from wireloom.cli.parsing import add_command
+from wireloom.cli.progress import duration
+
+if TYPE_CHECKING:
+    from wireloom.training.loop import Training
+
+TRAIN = """Train one network, on a wiring or dense, at the multiply-adds of its dense baseline.
+
+FOLDER then holds net.safetensors (wireloom.load reads it), curves.csv (losses and error by epoch)
+and state.safetensors. Stopped at any moment, the same command goes on after the last whole epoch
+that was written, to the same result as if it had never stopped."""
+
+EXAMPLES = """
+wireloom train --data digits --width 64 --nodes 16 --degree 5 --out runs/net
+wireloom train --data cifar10:~/cifar10 --model cnn6 --nodes 32 --epochs 30 --out runs/cnn6
+wireloom train best.json --data folder:pictures --size 64 --model mobilenet_v1 --out runs/mine
+wireloom train --dense --data digits --width 64 --out runs/baseline"""
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser."""
+    command = add_command(
+        commands, "train", train, "train one network and keep it", TRAIN, EXAMPLES
+    )
+    command.set_defaults(resumes=True)
+    option = command.add_argument
+    option("files", nargs="*", metavar="FILE", help="a wiring as JSON, instead of drawing one")
+    option(
+        "--out", metavar="FOLDER", required=True, help="where it is kept; goes on if it is there"
+    )
+    option(
+        "--data", metavar="DATA", required=True,
+        help="patches, digits, cifar10:PATH or folder:PATH",
+    )  # fmt: skip
+    option("--size", type=int, metavar="N", help="of folder: pictures are cut to N x N pixels")
+    option("--limit", type=int, metavar="N", help="most training samples (all)")
+    option("--dense", action="store_true", help="the dense baseline, without a wiring")
+    wirings.add_options(command)
+    networks.add_options(command.add_argument_group("network"), {})
+    recipe = command.add_argument_group("training")
+    for name, kind, default, about in (
+        ("epochs", int, 30, "passes over the training set"),
+        ("batch", int, 128, "samples a step"),
+        ("accumulate", int, 1, "parts of a batch, one after another, to save memory"),
+        ("lr", float, 0.1, "learning rate of the first epoch"),
+        ("weight-decay", float, 5e-4, "of all parameters"),
+        ("smoothing", float, 0.0, "share of a label spread over all classes"),
+        ("average", float, 0.0, "share that a step leaves of the parameters' running average"),
+        ("init-seed", int, 0, "of the initial parameters"),
+        ("data-seed", int, 0, "of the samples' order and augmentation"),
+    ):
+        recipe.add_argument(
+            f"--{name}", type=kind, default=default, metavar="N", help=f"{about} ({default:g})"
+        )
+    recipe.add_argument(
+        "--every", type=float, default=60.0, metavar="SECONDS",
+        help="least time between two writes of the state, after whole epochs (60)",
+    )  # fmt: skip
+    recipe.add_argument(
+        "--optimiser", default="sgd", metavar="NAME", help="sgd, adam or adamw (sgd)"
+    )
+    recipe.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda (cpu)")
+    recipe.add_argument(
+        "--threads", type=int, default=0, metavar="N", help="of torch, 0 for one a core (0)"
+    )
+
+
+def train(
+    *,
+    files: list[str],
+    out: str,
+    data: str,
+    size: int | None,
+    limit: int | None,
+    dense: bool,
+    model: str,
+    budget: str,
+    match: str,
+    width: int | None,
+    stem: int | None,
+    hidden: int | None,
+    epochs: int,
+    batch: int,
+    accumulate: int,
+    lr: float,
+    weight_decay: float,
+    smoothing: float,
+    average: float,
+    init_seed: int,
+    data_seed: int,
+    optimiser: str,
+    every: float,
+    device: str,
+    threads: int,
+    **options: Any,
+) -> int:
+    """Train, saying each epoch, and write what came of it."""
+    import torch
+
+    from wireloom.base import InvalidValue
+    from wireloom.data import from_folder, load
+    from wireloom.models import Build, Net, save
+    from wireloom.training import Recipe, fit
+
+    recipe = Recipe(
+        epochs=epochs,
+        batch=batch,
+        accumulate=accumulate,
+        lr=lr,
+        weight_decay=weight_decay,
+        smoothing=smoothing,
+        average=average,
+        optimiser=optimiser,
+        data_seed=data_seed,
+    )
+    if device.partition(":")[0] == "cuda" and not torch.cuda.is_available():
+        raise InvalidValue(f"`--device` {device} is not there: torch sees no GPU on this machine")
+    if len(files) > 1:
+        raise InvalidValue(f"`FILE` must be one wiring; got {len(files)}")
+    if dense and (files or wirings.given(options) or options["family"]):
+        raise InvalidValue(
+            "`--dense` has no wiring; leave out the file or the options that draw one"
+        )
+    source, _, path = data.partition(":")
+    if size is not None and source != "folder":
+        raise InvalidValue(f"`--size` is an option of folder:PATH alone; got {data}")
+    samples = load(data, limit=limit) if size is None else from_folder(path, size, limit=limit)
+    ((name, wiring),) = [("dense", None)] if dense else wirings.named(files, options)
+    build = Build(
+        model=model,
+        image=samples.image,
+        classes=samples.classes,
+        budget=networks.budget_of(budget),
+        width=width,
+        stem=stem,
+        hidden=hidden,
+        match=match,
+    )
+    member = build.member(wiring, init_seed)
+    net = Net([member], device=device)
+    cost = net.cost()
+    print(
+        f"{model} on {name}, widths {' '.join(map(str, member.shape.widths))}: {cost.macs:,} "
+        f"multiply-adds, {cost.params:,} parameters; {samples.name}, "
+        f"{len(samples.train_labels):,} training samples"
+    )
+    folder = Path(out)
+    with written(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(threads or torch.get_num_threads())
+    shown = _Shown()
+    result = fit(
+        net,
+        samples.to(device),
+        recipe,
+        checkpoint=folder / "state.safetensors",
+        every=every,
+        watch=shown,
+    )
+    net.eval()
+    with written(folder):
+        save(net, folder / "net.safetensors")
+        _write_curves(folder / "curves.csv", result)
+    print(
+        f"test error {float(result.error[0]):.2f} %, test loss {float(result.loss[0]):.4f}, "
+        f"{duration(result.seconds)} of training"
+    )
+    print(f"The network: {folder / 'net.safetensors'}\nThe curves: {folder / 'curves.csv'}")
+    return 0
+
+
+class _Shown:
+    """Says each epoch as it ends."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.first: int | None = None
+
+    def __call__(self, training: Training) -> None:
+        epochs, done = training.recipe.epochs, training.epoch
+        if self.first is None:
+            self.first = done - 1
+        left = (time.monotonic() - self.started) / (done - self.first) * (epochs - done)
+        curves = training.curves
+        print(
+            f"epoch {done:>{len(str(epochs))}} of {epochs}: train loss "
+            f"{float(curves['train_loss'][-1][0]):.4f}, test loss "
+            f"{float(curves['test_loss'][-1][0]):.4f}, test error "
+            f"{float(curves['test_error'][-1][0]):.2f} %, {duration(left)} left",
+            flush=True,
+        )
+
+
+def _write_curves(path: Path, result: Any) -> None:
+    from wireloom.base import write_whole
+
+    lines = ["epoch,train_loss,test_loss,test_error"]
+    for row in zip(
+        result.epochs, result.train_loss, result.test_loss, result.test_error, strict=True
+    ):
+        epoch, *values = (float(value.reshape(-1)[0]) for value in row)
+        lines.append(",".join([f"{epoch:.0f}", *(f"{value:.6g}" for value in values)]))
+    write_whole(path, "\n".join(lines) + "\n")
