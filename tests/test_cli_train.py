@@ -16,8 +16,8 @@ from PIL import Image
 
 from wireloom.cli import main
 from wireloom.data import load as load_data
-from wireloom.models import load
-from wireloom.wiring import ws_flex
+from wireloom.models import load, population, save
+from wireloom.wiring import Wiring, ws_flex
 
 SMALL = ["--data", "digits", "--limit", "256", "--width", "16", "--threads", "1", "--batch", "32"]
 RUN = "import sys; from wireloom.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -63,6 +63,23 @@ def test_a_network_is_trained_and_kept(call, tmp_path):
         wrong = (net(images).argmax(1) != data.test_labels).double().mean()
     assert 100 * wrong.item() == pytest.approx(float(rows[-1]["test_error"]), abs=0.5)
     assert f"test error {float(rows[-1]['test_error']):.2f} %" in out
+
+
+def test_the_wiring_of_a_kept_network_is_extracted(call, tmp_path):
+    call("train", *SMALL, *WIRED, "--hidden", 2, "--epochs", 1, "--out", tmp_path / "net")
+    words = ["graph", "extract", tmp_path / "net" / "net.safetensors", "--nodes", 8]
+    code, out, err = call(*words, "--threshold", 0, "--out", tmp_path / "w.json")
+    assert (code, err) == (0, "")
+    assert "layers: hidden.0" in out
+    assert "left out: stem" in out
+    # All pairs that have a weight: the wiring itself.
+    assert Wiring.load(tmp_path / "w.json") == ws_flex(nodes=8, degree=3, rewire=0.2, seed=0)
+    pop = population("mlp", [None, None], image=(1, 8, 8), width=16)
+    save(pop, tmp_path / "pop.safetensors")
+    words[2] = tmp_path / "pop.safetensors"
+    code, _, err = call(*words, "--density", 0.3)
+    assert code == 2
+    assert "a population of 2 networks" in err
 
 
 def test_the_same_command_again_trains_nothing_more(call, tmp_path):

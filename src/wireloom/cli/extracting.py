@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +10,11 @@ from wireloom.cli import wirings
 from wireloom.cli.parsing import add_command
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from torch import Tensor
 
+    from wireloom.models import Net
     from wireloom.models.matrices import Layer
 
 ENDINGS = (".safetensors", ".pt", ".pth")
@@ -27,9 +29,10 @@ def add(group: Any) -> None:
         "the wiring that trained weights amount to",
         "Group the channels of a trained net into nodes and keep the pairs of nodes that its\n"
         "hidden layers join most strongly, cut at a density, a degree or a strength: the paper's\n"
-        "section 7. Reads the state dict of any torch net; nothing in the file is run.",
+        "section 7. Reads what `wireloom train` keeps, or the state dict of any torch net;\n"
+        "nothing in the file is run.",
         """
-wireloom graph extract net.safetensors --nodes 64 --density 0.2 --out w.json
+wireloom graph extract runs/net/net.safetensors --nodes 64 --density 0.2 --out w.json
 wireloom graph extract net.safetensors --nodes 32 --degree 6 --layers 'blocks.*' --out w.svg
 wireloom graph extract net.pt --nodes 16 --threshold 0.8 --combine norms
 """,
@@ -74,24 +77,24 @@ def extract(
 
     target = wirings.target(out, (".svg", ".json"))
     path = Path(file)
-    state = _state(path)
-    (every,) = layers_of(state)
+    source = _source(path)
+    (every,) = layers_of(source)
     if layers is not None:
         chosen = named_like(every, layers)
-    elif path.suffix.lower() == ".safetensors":
+    elif isinstance(source, Mapping) and path.suffix.lower() == ".safetensors":
         chosen = _between_the_ends(every)
     else:
         chosen = every[1:-1]
     names = [layer.name for layer in chosen] if chosen or layers else None
     wiring = extract(
-        state, nodes=nodes, density=density, degree=degree, threshold=threshold,
+        source, nodes=nodes, density=density, degree=degree, threshold=threshold,
         layers=names, combine=combine,
     )  # fmt: skip
     print(f"layers: {', '.join(f'{one.name} {one.into} -> {one.out}' for one in chosen)}")
     left = [layer.name for layer in every if layer not in chosen]
     if left:
         print(f"left out: {', '.join(left)}")
-    matrix = strengths(state, nodes=nodes, layers=names, combine=combine)
+    matrix = strengths(source, nodes=nodes, layers=names, combine=combine)
     pairs = sorted(float(matrix[i, j]) for i in range(nodes) for j in range(i))
     print(f"strengths of pairs: {pairs[0]:.4g} to {pairs[-1]:.4g}")
     print(in_words(file, wiring))
@@ -124,8 +127,8 @@ def _between_the_ends(layers: Sequence[Layer]) -> list[Layer]:
     return [layer for layer in layers if layer not in (first[0], last[0])]
 
 
-def _state(path: Path) -> Mapping[str, Tensor]:
-    """The tensors in a file by name.
+def _source(path: Path) -> Net | Mapping[str, Tensor]:
+    """The network that `wireloom train` or `save` wrote, or the tensors of any other, by name.
 
     Raises:
         InvalidValue: if the file is missing, of another kind, damaged, or holds more than tensors.
@@ -143,7 +146,17 @@ def _state(path: Path) -> Mapping[str, Tensor]:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
+        from wireloom.models import Net, load
+        from wireloom.models.files import is_saved
+
         try:
+            if is_saved(path):
+                found = load(path)
+                if isinstance(found, Net):
+                    return found
+                raise InvalidValue(
+                    f"{path} holds a population of {len(found)} networks; save one of them"
+                )
             return load_file(path)
         except SafetensorError as error:
             raise InvalidValue(f"{path} is not a safetensors file: {error}") from None

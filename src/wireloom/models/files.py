@@ -98,6 +98,14 @@ def load(path: str | os.PathLike[str], *, device: torch.device | str = "cpu") ->
     return found.train(training)
 
 
+def is_saved(path: str | os.PathLike[str]) -> bool:
+    """Whether a safetensors file says that `save` wrote it."""
+    from safetensors import safe_open
+
+    with safe_open(Path(path), framework="pt") as file:
+        return (file.metadata() or {}).get("format") == FORMAT
+
+
 def _checked(path: str | os.PathLike[str], metadata: Mapping[str, str]) -> dict[str, Any]:
     if metadata.get("format") != FORMAT:
         raise InvalidValue(f"{path} is no network that wireloom.save wrote")
