@@ -15,13 +15,13 @@ from torch.autograd import Function
 
 from wireloom.base import InvalidValue
 from wireloom.compute import cpu, defining
-from wireloom.compute.registry import autocasting, widened
+from wireloom.compute.registry import autocasting, below, widened
 
 
 class _Sigmoid(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        y = defining.below(_sigmoid, x)
+        y = below(_sigmoid, x)
         ctx.save_for_backward(y)
         return y
 
@@ -73,7 +73,7 @@ class _PixelSums(Function):
     def forward(ctx: Any, x: Tensor, y: Tensor | None) -> Tensor:
         ctx.save_for_backward(x if y is not None else None, y)
         ctx.shape = x.shape
-        return defining.below(_pixel_sums, x, y)
+        return below(_pixel_sums, x, y)
 
     @staticmethod
     def backward(ctx: Any, dsums: Tensor) -> tuple[Tensor | None, Tensor | None]:  # pyright: ignore[reportIncompatibleMethodOverride]

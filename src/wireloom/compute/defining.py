@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.nn import Parameter
 
-from wireloom.compute.registry import HALVES, LIBRARY, autocasting, widened
+from wireloom.compute.registry import HALVES, LIBRARY, ON_CPU, autocasting, below, widened
 
 
 def define(
@@ -42,7 +41,7 @@ def define(
     name = LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))
     operator = getattr(torch.ops.wireloom, name).default
     on_cpu, anywhere = (_rounding(body, shapes, kept) for body in (on_cpu, anywhere))
-    _ON_CPU[operator] = on_cpu
+    ON_CPU[operator] = on_cpu
 
     def above(*arguments: Any) -> Any:
         if torch.is_grad_enabled():
@@ -85,30 +84,6 @@ def _rounding(
         return tuple(m.to(e.dtype) for m, e in zip(made, empty, strict=True))
 
     return run
-
-
-_ON_CPU: dict[Any, Callable[..., Any]] = {}
-_PLAIN = (Tensor, Parameter)
-
-
-def below(operator: Any, *arguments: Any) -> Any:
-    """An operator without its gradient; the first argument is a tensor.
-
-    Where nobody looks on and the tensors are plain ones on the CPU, its body is called as it is:
-    the dispatcher would find the same one, in as long as a small layer takes.
-    """
-    if not (
-        torch.compiler.is_compiling()
-        or torch._C._len_torch_dispatch_stack()
-        or torch.autograd.profiler._is_profiler_enabled
-    ):
-        for a in arguments:
-            if isinstance(a, Tensor) and (type(a) not in _PLAIN or not a.is_cpu):
-                break
-        else:
-            return _ON_CPU[operator](*arguments)
-    with torch._C._AutoDispatchBelowAutograd():
-        return operator(*arguments)
 
 
 def _widened(arguments: tuple[Any, ...], kept: tuple[int, ...]) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ from torch.autograd import Function
 
 from wireloom.base import InvalidValue
 from wireloom.compute import cpu, defining
+from wireloom.compute.registry import below
 
 WHAT = "a cross-entropy"
 Three = tuple[Tensor, Tensor, Tensor]
@@ -97,7 +98,7 @@ class _CrossEntropy(Function):
     def forward(
         ctx: Any, logits: Tensor, labels: Tensor, smoothing: float, sloped: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
-        losses, wrong, slope = defining.below(_operator, logits, labels, smoothing, True)
+        losses, wrong, slope = below(_operator, logits, labels, smoothing, True)
         ctx.save_for_backward(logits, labels, slope)
         ctx.smoothing = smoothing
         empty = slope if sloped else logits.new_empty(0)

@@ -16,7 +16,7 @@ from torch.autograd import Function
 from wireloom.base import InvalidValue, nearest
 from wireloom.compute import cpu, defining, normalisation_cpu
 from wireloom.compute import normalisation_reference as reference
-from wireloom.compute.registry import HALVES, widened
+from wireloom.compute.registry import HALVES, below, widened
 
 ACTIVATIONS = ("none", "relu", "silu")
 WHAT = "a normalisation"
@@ -192,7 +192,7 @@ class _Norm(Function):
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor]:
         x, scale, shift, residual, _, _, training, activation, _, epsilon = arguments
-        y, statistics = defining.below(_norm, *arguments)
+        y, statistics = below(_norm, *arguments)
         gated = residual is not None and activation != "none"
         gate = (y if activation == "relu" else residual) if gated else None
         ctx.save_for_backward(x, gate, scale, shift, statistics)
@@ -217,7 +217,7 @@ class _NormSlope(Function):
         ctx.save_for_backward(*arguments[:6])
         ctx.how = arguments[6:]
         ctx.set_materialize_grads(False)
-        return defining.below(_norm_backward, *arguments)
+        return below(_norm_backward, *arguments)
 
     @staticmethod
     def backward(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]:

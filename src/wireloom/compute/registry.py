@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function
+from torch.nn import Parameter
 
 from wireloom.base import InvalidValue
 from wireloom.compute import gpu
@@ -154,7 +155,8 @@ def register(product: Bodies, transposed: Bodies, outer: Bodies) -> tuple[Any, A
 def _define(bodies: Bodies) -> Any:
     name = LIBRARY.define(bodies.schema, tags=(torch.Tag.pt2_compliant_tag,))
     operator = getattr(torch.ops.wireloom, name).default
-    LIBRARY.impl(operator, bodies.on_cpu(), "CPU")
+    ON_CPU[operator] = on_cpu = bodies.on_cpu()
+    LIBRARY.impl(operator, on_cpu, "CPU")
     LIBRARY.impl(operator, bodies.anywhere, "CompositeExplicitAutograd")
     LIBRARY.impl(operator, bodies.shape, "Meta")
     LIBRARY.impl(operator, partial(_above, operator), "Autograd")
@@ -171,21 +173,38 @@ def _begin(ctx: Any, operator: Any, given: tuple[Any, ...]) -> Tensor:
     one, other, plan, _, *rest = given
     ctx.save_for_backward(one, other, plan)
     ctx.rest = rest
-    with torch._C._AutoDispatchBelowAutograd():
-        return operator(*given)
+    return below(operator, *given)
 
 
-def _below(operator: Any, *given: Any) -> Tensor:
-    """An operator without its gradient."""
+ON_CPU: dict[Any, Callable[..., Any]] = {}
+_PLAIN = (Tensor, Parameter)
+
+
+def below(operator: Any, *arguments: Any) -> Any:
+    """An operator without its gradient; the first argument is a tensor.
+
+    Where nobody looks on and the tensors are plain ones on the CPU, its body is called as it is:
+    the dispatcher would find the same one, in as long as a small layer takes.
+    """
+    if not (
+        torch.compiler.is_compiling()
+        or torch._C._len_torch_dispatch_stack()
+        or torch.autograd.profiler._is_profiler_enabled
+    ):
+        for a in arguments:
+            if isinstance(a, Tensor) and (type(a) not in _PLAIN or not a.is_cpu):
+                break
+        else:
+            return ON_CPU[operator](*arguments)
     with torch._C._AutoDispatchBelowAutograd():
-        return operator(*given)
+        return operator(*arguments)
 
 
 def _above(operator: Any, one: Tensor, other: Tensor, *rest: Any) -> Tensor:
     """An operator with its gradient, where one is wanted."""
     if torch.is_grad_enabled() and (one.requires_grad or other.requires_grad):
         return _FUNCTIONS[operator].apply(one, other, *rest)  # pyright: ignore[reportReturnType]
-    return _below(operator, one, other, *rest)
+    return below(operator, one, other, *rest)
 
 
 def call(operator: Any, *given: Any) -> Tensor:
