@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bodies import BODIES, assert_right_on, assert_threads_do_not_show
 from test_compute import BATCHES, RAGGED, TALL, dense, drawn, patterns
 from test_convolution import operands as convolution_operands
 from test_normalisation import BACKWARD, KINDS
@@ -33,6 +34,7 @@ from wireloom.wiring import ring, ws_flex
 pytestmark = pytest.mark.usefixtures("one_thread")
 quick = settings(deadline=None, max_examples=40)
 HALVES = torch.bfloat16, torch.float16
+LONG = Pattern([17, 2, 33], [64, 31, 33], [(0, 0), (0, 2), (1, 1), (2, 0), (2, 1), (2, 2)])
 halves = pytest.mark.parametrize("dtype", HALVES, ids=str)
 
 
@@ -61,19 +63,30 @@ def by_dense(pattern, weight, x):
     return dense(pattern, weight) @ x
 
 
-@quick
-@given(patterns(), st.sampled_from(BATCHES), st.integers(0, 9), st.sampled_from(HALVES))
-def test_products_are_exact_but_for_one_rounding(pattern, batch, seed, dtype):
+def check_products(pattern, batch, seed, dtype):
     rows, columns = pattern.shape
     shapes = (pattern.weights,), (columns, batch), (rows, batch)
-    given_ = [drawn(*s, seed=seed + i).to(dtype) for i, s in enumerate(shapes)]
-    got = all_products(product, pattern, *(t.clone() for t in given_))
-    want = all_products(by_dense, pattern, *(t.double() for t in given_))
-    sizes = all_products(by_dense, pattern, *(t.double().abs() for t in given_))
-    assert torch.equal(got[2], outer(pattern, given_[2], given_[1]))
+    operands = [drawn(*s, seed=seed + i).to(dtype) for i, s in enumerate(shapes)]
+    got = all_products(product, pattern, *(t.clone() for t in operands))
+    want = all_products(by_dense, pattern, *(t.double() for t in operands))
+    sizes = all_products(by_dense, pattern, *(t.double().abs() for t in operands))
+    assert torch.equal(got[2], outer(pattern, operands[2], operands[1]))
     for made, exact, size, terms in zip(got, want, sizes, (columns, rows, batch), strict=True):
         assert made.dtype == dtype
         assert rounded_sums(made, exact, size, terms)
+
+
+@quick
+@given(patterns(), st.sampled_from(BATCHES), st.integers(0, 9), st.sampled_from(HALVES))
+def test_products_are_exact_but_for_one_rounding(pattern, batch, seed, dtype):
+    check_products(pattern, batch, seed, dtype)
+
+
+@halves
+@pytest.mark.parametrize("batch", [1, 31, 32, 33, 100])
+@pytest.mark.parametrize("pattern", [TALL, RAGGED, LONG], ids=["tall", "ragged", "long"])
+def test_products_hold_at_every_edge_of_a_tile(pattern, batch, dtype):
+    check_products(pattern, batch, 0, dtype)
 
 
 @halves
@@ -262,3 +275,25 @@ def test_torchs_own_check_of_the_other_operators_passes():
     for operator, arguments in calls.items():
         checked = torch.library.opcheck(operator.default, arguments)
         assert set(checked.values()) == {"SUCCESS"}
+
+
+def everything() -> list[torch.Tensor]:
+    pattern = Pattern.from_wiring(ring(nodes=7, degree=4), out=40, into=33)
+    operands = [drawn(*s).bfloat16() for s in ((pattern.weights,), (33, 300), (40, 300))]
+    return list(all_products(product, pattern, *operands))
+
+
+def test_the_number_of_threads_does_not_show_in_the_bits():
+    assert_threads_do_not_show(everything)
+
+
+def test_torchs_own_products_of_bfloat16_are_the_same_before_and_after_ours():
+    one, other = drawn(64, 64).bfloat16(), drawn(64, 64, seed=1).bfloat16()
+    before = one @ other
+    everything()
+    assert torch.equal(one @ other, before)
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_every_body_of_the_kernels_is_right(body):
+    assert_right_on(body, "test_bfloat16", "t.check_products(t.TALL, 33, 0, torch.bfloat16)")

@@ -1,4 +1,4 @@
-"""The native kernels on torch tensors: float32, on the CPU, contiguous.
+"""The native kernels on torch tensors: float32, on the CPU, contiguous; products in bfloat16 too.
 
 The one caller of the native module's kernels. The functions here hold what the kernels rely on:
 type, layout and length of every array are checked before an address is taken.
@@ -24,6 +24,13 @@ def serves(*tensors: Tensor) -> bool:
     return True
 
 
+def multiplies(weight: Tensor, x: Tensor) -> bool:
+    """Whether the native products take these: float32, or bfloat16 where the processor has it."""
+    if weight.dtype == torch.bfloat16 and _native.bf16_served():
+        return x.dtype == torch.bfloat16 and weight.is_cpu and x.is_cpu
+    return serves(weight, x)
+
+
 def address(tensor: Tensor, *shape: int, dtype: torch.dtype = torch.float32) -> int:
     """Where a contiguous tensor of this shape and type lies."""
     assert tensor.dtype == dtype, tensor.dtype
@@ -45,10 +52,26 @@ def transposed_product(plan: Tensor, weight: Tensor, y: Tensor, columns: int) ->
 def _product(
     plan: Tensor, weight: Tensor, x: Tensor, bias: Tensor | None, outputs: int, *, back: bool
 ) -> Tensor:
-    assert serves(weight, x)
+    assert multiplies(weight, x)
     weight, x = weight.contiguous(), x.contiguous()
     (size,), (inputs, batch) = weight.shape, x.shape
-    y = torch.empty(outputs, batch)
+    y = torch.empty(outputs, batch, dtype=x.dtype)
+    if x.dtype == torch.bfloat16:
+        assert bias is None
+        _native.product_bf16(
+            plan.data_ptr(),
+            plan.numel(),
+            back,
+            weight.data_ptr(),
+            x.data_ptr(),
+            y.data_ptr(),
+            outputs,
+            inputs,
+            size,
+            batch,
+            torch.get_num_threads(),
+        )
+        return y
     _native.product(  # which holds the plan against all these sizes
         plan.data_ptr(),
         plan.numel(),

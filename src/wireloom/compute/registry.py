@@ -61,14 +61,15 @@ class Bodies:
 
         def run(one: Tensor, other: Tensor, plan: Tensor, size: int, *rest: Any) -> Tensor:
             dtype = one.dtype
-            if gpu.interpreted or not (dtype in HALVES or serves(one, other)):
+            served = serves(one, other)
+            if gpu.interpreted or not (served or dtype in HALVES):
                 return anywhere(one, other, plan, size, *rest)
             fit(one, other, size, *rest)
             if not sound(plan):
                 raise InvalidValue(UNSOUND)
-            if dtype in HALVES:
-                return native(plan, one.float(), other.float(), size, *rest).to(dtype)
-            return native(plan, one, other, size, *rest)
+            if served:
+                return native(plan, one, other, size, *rest)
+            return native(plan, one.float(), other.float(), size, *rest).to(dtype)
 
         return run
 

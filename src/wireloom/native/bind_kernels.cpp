@@ -14,6 +14,9 @@
 
 #include "bindings.hpp"
 #include "kernels.hpp"
+#ifdef WIRELOOM_BF16
+#include "products_bf16.hpp"
+#endif
 
 namespace nb = nanobind;
 
@@ -111,6 +114,19 @@ void bind_kernels(nb::module_& m) {
         nb::gil_scoped_release release;
         body().products.product(args, threads);
     });
+#ifdef WIRELOOM_BF16
+    m.def("bf16_served", [] { return std::string(body().name) == "avx512" && bf16_served(); });
+    m.def("product_bf16", [](Address words, int64_t length, bool back, Address weights, Address x, Address y,
+                             int64_t outputs, int64_t inputs, int64_t size, int64_t batch, int threads) {
+        const PlanLists plan = plan_at(words, length, back ? inputs : outputs, back ? outputs : inputs, size);
+        const Bf16Args args{plan, back, at<uint16_t>(weights), at<uint16_t>(x), at<uint16_t>(y), batch};
+        nb::gil_scoped_release release;
+        product_bf16(args, threads);
+    });
+#else
+    m.def("bf16_served", [] { return false; });
+    m.def("product_bf16", [](nb::args) { throw std::invalid_argument("this build has no bfloat16 product"); });
+#endif
     m.def("outer", [](Address words, int64_t length, Address dy, Address x, Address gradient, int64_t rows,
                       int64_t columns, int64_t size, int64_t batch, int threads) {
         const PlanLists plan = plan_at(words, length, rows, columns, size);
