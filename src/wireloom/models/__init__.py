@@ -10,6 +10,7 @@ from wireloom.models.member import Member
 from wireloom.models.members import Population
 from wireloom.models.net import Net
 from wireloom.models.placement import Place, place
+from wireloom.models.rewiring import Rewired, Rewiring, rewire, rewired
 from wireloom.models.timing import latency
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "Net",
     "Place",
     "Population",
+    "Rewired",
+    "Rewiring",
     "Shape",
     "build",
     "cost",
@@ -30,6 +33,8 @@ __all__ = [
     "match_widths",
     "place",
     "population",
+    "rewire",
+    "rewired",
     "save",
     "strengths",
 ]

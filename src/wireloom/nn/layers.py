@@ -27,7 +27,7 @@ class WiredLinear(Spanned):
         shared_input: for a population, whether its members all read the same input.
         seed: of the initial weights, of a single network.
 
-    Shape: [batch, columns] to [batch, rows]; `features` is the same on feature-major
+    Shape: [..., columns] to [..., rows]; `features` is the same on feature-major
     [columns, batch], without any copy.
 
     When not to use it: for a pattern denser than about 0.7, torch's own linear layer is faster.
@@ -84,13 +84,17 @@ class WiredLinear(Spanned):
         return y if self.bias is None else y + self.bias[:, None]
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, columns] to [batch, rows]."""
-        if x.dim() != 2:
+        """[..., columns] to [..., rows]."""
+        rows, columns = self.pattern.shape
+        if x.dim() == 2:
+            return self.features(x.t()).t()
+        if x.dim() == 0 or x.shape[-1] != columns:
             raise InvalidValue(
-                f"`x` of a WiredLinear must be [batch, {self.pattern.shape[1]}]; "
+                f"`x` of a WiredLinear must be [batch, {columns}] or [..., {columns}]; "
                 f"got {list(x.shape)}"
             )
-        return self.features(x.t()).t()
+        y = self.features(x.reshape(-1, columns).t()).t()  # [batch, rows]
+        return y.reshape(*x.shape[:-1], rows)
 
     def extra_repr(self) -> str:
         return f"{self.pattern!r}, bias={self.bias is not None}"
