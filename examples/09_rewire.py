@@ -1,8 +1,7 @@
 """Put a wiring into a network of one's own, at the widths that it has.
 
 One sees a small residual network trained on the digits, then rewired: what was wired, kept, and
-why; its test error at once, with the weights of the blocks that exist taken over (plain, and scaled
-by 1 / sqrt(density) as another would), and after training on, against a wired start from scratch.
+why; its test error at once and after an epoch, started from the dense weights or drawn anew.
 """
 
 import torch
@@ -13,8 +12,6 @@ import wireloom as wl
 
 
 class Block(nn.Module):
-    """x + convolution(x), normalised."""
-
     def __init__(self, width: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(width, width, 3, padding=1, bias=False)
@@ -27,50 +24,36 @@ class Block(nn.Module):
 def train(net: nn.Module, x: Tensor, y: Tensor, epochs: int) -> None:
     net.train()
     step = torch.optim.Adam(net.parameters(), lr=2e-3)
-    shuffled = torch.Generator().manual_seed(0)
     for _ in range(epochs):
-        for part in torch.randperm(len(x), generator=shuffled).split(64):
+        for part in torch.randperm(len(x)).split(64):
             step.zero_grad()
             F.cross_entropy(net(x[part]), y[part]).backward()
             step.step()
 
 
-def error(net: nn.Module, x: Tensor, y: Tensor) -> float:
-    """Per cent of wrong answers."""
-    net.eval()
+def wrong(net: nn.Module, x: Tensor, y: Tensor) -> str:
     with torch.no_grad():
-        return 100 * (net(x).argmax(1) != y).double().mean().item()
+        return f"{(net.eval()(x).argmax(1) != y).double().mean().item():.1%} wrong"
 
 
 def main() -> None:
     torch.manual_seed(0)
     data = wl.data.load("digits")
-
-    def normal(images: Tensor) -> Tensor:
-        return (images.float() - data.mean[:, None, None]) / data.std[:, None, None]
-
-    x, y = normal(data.train_images), data.train_labels
-    test = normal(data.test_images), data.test_labels
-    ends = nn.Conv2d(x.shape[1], 32, 3, padding=1), nn.Linear(32, data.classes)
-    body = [Block(32), nn.MaxPool2d(2), Block(32), Block(32)]
-    dense = nn.Sequential(ends[0], nn.ReLU(), *body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), ends[1])
+    images = ((x.float() - data.mean) / data.std for x in (data.train_images, data.test_images))
+    (x, tested), y = images, data.train_labels
+    body = [Block(32), nn.MaxPool2d(2), Block(32), Block(32), nn.AdaptiveAvgPool2d(1)]
+    ends = nn.Conv2d(1, 32, 3, padding=1), nn.Linear(32, data.classes)
+    dense = nn.Sequential(ends[0], nn.ReLU(), *body, nn.Flatten(), ends[1])
     train(dense, x, y, 4)
-    print(f"dense: {error(dense, *test):.1f} % wrong")
+    print("dense:", wrong(dense, tested, data.test_labels))
 
     wiring = wl.ws_flex(nodes=16, degree=8, rewire=0.3)
-    wired = wl.rewire(dense, wiring, distil=True, example=x[:1])
-    print(wl.rewired(wired))
-    scaled = wl.rewire(dense, wiring, distil=True)
-    with torch.no_grad():
-        for layer in scaled.modules():
-            if isinstance(layer, wl.nn.WiredConv2d):
-                layer.weight /= wiring.density**0.5
-    drawn = wl.rewire(dense, wiring)
-    for name, net in [("distilled", wired), ("scaled", scaled), ("drawn", drawn)]:
-        before = error(net, *test)
+    print(wl.rewired(wl.rewire(dense, wiring, example=x[:1])))
+    for name, distil in [("distilled", True), ("drawn", False)]:
+        net = wl.rewire(dense, wiring, distil=distil)
+        start = wrong(net, tested, data.test_labels)
         train(net, x, y, 1)
-        print(f"{name}: {before:.1f} % wrong at once, {error(net, *test):.1f} % after an epoch")
+        print(f"{name}: {start} at once, {wrong(net, tested, data.test_labels)} after an epoch")
 
 
-if __name__ == "__main__":
-    main()
+main()

