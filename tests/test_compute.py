@@ -32,6 +32,7 @@ EMPTY = Pattern([2, 3], [4], [])
 SINGLE = Pattern(
     [1] * 290, [1] * 301, [(i, (7 * i * i + j) % 301) for i in range(290) for j in (0, 2, 9)]
 )
+STACK = Pattern([150, 1, 170], [11, 29], [(0, 0), (0, 1), (1, 1), (2, 0), (2, 1)])  # many rows
 TALL = Pattern([40, 17, 3, 16], [30, 9, 50], [(0, 0), (0, 2), (1, 1), (1, 2), (2, 0), (3, 1)])
 
 
@@ -279,8 +280,15 @@ def test_products_are_those_of_the_dense_masked_matrix(pattern, batch, seed):
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize(
     "pattern",
-    [RAGGED, EMPTY, TALL, SINGLE, Pattern.from_wiring(ring(nodes=9, degree=4), out=70, into=131)],
-    ids=["ragged", "empty", "tall", "single", "ring"],
+    [
+        RAGGED,
+        EMPTY,
+        TALL,
+        STACK,
+        SINGLE,
+        Pattern.from_wiring(ring(nodes=9, degree=4), out=70, into=131),
+    ],
+    ids=["ragged", "empty", "tall", "stack", "single", "ring"],
 )
 def test_products_hold_at_every_edge_of_a_tile(pattern, batch):
     check_products(pattern, batch)
@@ -493,7 +501,7 @@ def test_the_number_of_threads_does_not_show_in_the_bits():
 CHECKS = """
 for batch in t.BATCHES:
     ring = t.Pattern.from_wiring(t.ring(nodes=9), out=70, into=131)
-    for pattern in (t.RAGGED, t.EMPTY, t.TALL, t.SINGLE, ring):
+    for pattern in (t.RAGGED, t.EMPTY, t.TALL, t.STACK, t.SINGLE, ring):
         t.check_products(pattern, batch)
 t.test_the_number_of_threads_does_not_show_in_the_bits()
 """

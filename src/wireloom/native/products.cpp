@@ -215,9 +215,9 @@ void run_product(const ProductArgs& a, int threads) {
             weights_read += counts[g - begin] * (side.top[g + 1] - side.top[g]);
         }
         // As many panels at a time as fit the second cache beside the weights, which pass once for
-        // all; but one at a time, in the nearest cache, where the weights are fewer than its inputs.
+        // all; but one at a time, in the nearest cache, where the weights are few beside its inputs.
         // Few inputs that few weights read are not worth a copy either.
-        const bool few = weights_read <= span * panel;
+        const bool few = weights_read <= 4 * span * panel;
         const int64_t whole = few ? 1 : std::max<int64_t>(1, kNear / (span * panel));
         const bool copies = a.batch > std::max(panel, kShort) && span && span * panel <= kLargest &&
                             !(few && span * panel <= kSmall);
