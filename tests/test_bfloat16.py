@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -87,6 +88,13 @@ def test_products_are_exact_but_for_one_rounding(pattern, batch, seed, dtype):
 @pytest.mark.parametrize("pattern", [TALL, RAGGED, LONG], ids=["tall", "ragged", "long"])
 def test_products_hold_at_every_edge_of_a_tile(pattern, batch, dtype):
     check_products(pattern, batch, 0, dtype)
+
+
+def test_products_hold_for_more_rows_than_one_task_takes():
+    parts = [TALL, RAGGED, LONG] * 15
+    union = Pattern.union([parts[i] for i in np.random.default_rng(0).permutation(len(parts))])
+    assert min(union.shape) > 2048
+    check_products(union, 65, 0, torch.bfloat16)
 
 
 @halves
