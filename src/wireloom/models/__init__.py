@@ -3,6 +3,7 @@
 from wireloom.models.architectures import ARCHITECTURES, Architecture, Shape
 from wireloom.models.budget import match_widths
 from wireloom.models.costs import Cost, cost
+from wireloom.models.exporting import export
 from wireloom.models.extraction import extract, strengths
 from wireloom.models.files import load, save
 from wireloom.models.making import Build, build, population
@@ -10,6 +11,7 @@ from wireloom.models.member import Member
 from wireloom.models.members import Population
 from wireloom.models.net import Net
 from wireloom.models.placement import Place, place
+from wireloom.models.plain import plain
 from wireloom.models.rewiring import Rewired, Rewiring, rewire, rewired
 from wireloom.models.timing import latency
 
@@ -27,11 +29,13 @@ __all__ = [
     "Shape",
     "build",
     "cost",
+    "export",
     "extract",
     "latency",
     "load",
     "match_widths",
     "place",
+    "plain",
     "population",
     "rewire",
     "rewired",
