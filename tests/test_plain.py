@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from refusals import refusal
-from wireloom.models import ARCHITECTURES, build, plain, population
+from wireloom.models import ARCHITECTURES, build, population, to_torch
 from wireloom.wiring import Wiring, ws_flex
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -41,7 +41,7 @@ def test_the_plain_network_is_the_same_function(model, wiring):
     with torch.no_grad():
         want = net(X)
         for fold in (False, True):
-            copy = plain(net, fold=fold)
+            copy = to_torch(net, fold=fold)
             assert not copy.training
             torch.testing.assert_close(copy(X), want, rtol=1e-9, atol=1e-9)
             norms = [m for m in copy.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
@@ -51,7 +51,7 @@ def test_the_plain_network_is_the_same_function(model, wiring):
 @pytest.mark.parametrize("model", list(ARCHITECTURES))
 def test_the_plain_network_trains_as_it_does(model):
     net = made(model, FLEX).train()
-    copy = plain(net)
+    copy = to_torch(net)
     assert copy.training
     want, found = net(X), copy(X)
     torch.testing.assert_close(found, want, rtol=1e-9, atol=1e-9)
@@ -74,7 +74,7 @@ def test_the_plain_network_trains_as_it_does(model):
 
 def test_a_copy_is_apart():
     net = made("cnn6", FLEX).eval()
-    copy = plain(net)
+    copy = to_torch(net)
     with torch.no_grad():
         before = net(X)
         for parameter in copy.parameters():
@@ -86,7 +86,7 @@ def test_it_runs_where_wireloom_is_not(tmp_path):
     net = made("efficientnet_b0", FLEX).eval()
     with torch.no_grad():
         want = net(X)
-    torch.save(plain(net), tmp_path / "net.pt")
+    torch.save(to_torch(net), tmp_path / "net.pt")
     torch.save({"x": X, "want": want}, tmp_path / "data.pt")
     program = """
 import sys
@@ -120,7 +120,7 @@ print("runs", len(net.state_dict()))
 def test_torch_exports_it():
     net = made("resnet34", FLEX).eval()
     batch = torch.export.Dim("batch", min=2)
-    exported = torch.export.export(plain(net, fold=True), (X,), dynamic_shapes={"x": {0: batch}})
+    exported = torch.export.export(to_torch(net, fold=True), (X,), dynamic_shapes={"x": {0: batch}})
     with torch.no_grad():
         many = torch.cat([X, X.flip(3)])
         torch.testing.assert_close(exported.module()(many), net(many), rtol=1e-9, atol=1e-9)
@@ -128,6 +128,8 @@ def test_torch_exports_it():
 
 def test_what_is_no_single_network_is_refused():
     pop = population("mlp", [FLEX, DIRECTED], **SMALL)
-    assert "2 of them" in refusal(plain, pop)
-    assert "Linear" in refusal(plain, nn.Linear(2, 2))
-    assert torch.equal(plain(pop.keep([1]).eval())(X.float()), plain(pop[1].eval())(X.float()))
+    assert "2 of them" in refusal(to_torch, pop)
+    assert "Linear" in refusal(to_torch, nn.Linear(2, 2))
+    assert torch.equal(
+        to_torch(pop.keep([1]).eval())(X.float()), to_torch(pop[1].eval())(X.float())
+    )

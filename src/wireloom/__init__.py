@@ -41,12 +41,12 @@ if TYPE_CHECKING:
         latency,
         load,
         place,
-        plain,
         population,
         rewire,
         rewired,
         save,
         strengths,
+        to_torch,
     )
     from wireloom.study import Local, Plan, Study, plan_wirings
     from wireloom.training import Optimiser, Recipe, Result, fit
@@ -111,12 +111,12 @@ _ROOMS = {
         "latency",
         "load",
         "place",
-        "plain",
         "population",
         "rewire",
         "rewired",
         "save",
         "strengths",
+        "to_torch",
     ),
     "training": ("Optimiser", "Recipe", "Result", "fit"),
     "study": ("Local", "Plan", "Study", "plan_wirings"),
@@ -186,7 +186,6 @@ __all__ = [
     "nn",
     "partial_effects",
     "place",
-    "plain",
     "plan_wirings",
     "population",
     "power",
@@ -204,6 +203,7 @@ __all__ = [
     "steer",
     "strengths",
     "sweet_spot",
+    "to_torch",
     "watts_strogatz",
     "ws_flex",
 ]

@@ -11,7 +11,7 @@ from wireloom.models.member import Member
 from wireloom.models.members import Population
 from wireloom.models.net import Net
 from wireloom.models.placement import Place, place
-from wireloom.models.plain import plain
+from wireloom.models.plain import to_torch
 from wireloom.models.rewiring import Rewired, Rewiring, rewire, rewired
 from wireloom.models.timing import latency
 
@@ -35,10 +35,10 @@ __all__ = [
     "load",
     "match_widths",
     "place",
-    "plain",
     "population",
     "rewire",
     "rewired",
     "save",
     "strengths",
+    "to_torch",
 ]

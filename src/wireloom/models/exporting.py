@@ -12,7 +12,7 @@ import torch
 from wireloom.base import InvalidValue, write_whole
 from wireloom.models.members import Population
 from wireloom.models.net import Net
-from wireloom.models.plain import plain
+from wireloom.models.plain import to_torch
 
 NEEDED = ("onnx", "onnxscript")
 
@@ -21,7 +21,7 @@ def export(net: Net | Population, path: str | os.PathLike[str]) -> None:
     """Write a network as ONNX for inference, its normalisations folded, any batch size.
 
     The input is "images" [batch, channels, height, width], the output "logits" [batch, classes].
-    As in `plain`, layers are dense there: absent blocks are zeros.
+    As in `to_torch`, layers are dense there: absent blocks are zeros.
 
     Args:
         net: one network; a population of one counts.
@@ -42,7 +42,7 @@ def export(net: Net | Population, path: str | os.PathLike[str]) -> None:
             "pip install 'wireloom[export]'"
         )
     inner = net.net if isinstance(net, Population) else net
-    module = plain(net, fold=True)
+    module = to_torch(net, fold=True)
     like = next(module.parameters())
     x = torch.zeros(2, *inner.image, device=like.device, dtype=like.dtype)
     logger = logging.getLogger("torch.onnx._internal.exporter._registration")

@@ -29,7 +29,7 @@ from wireloom.models.parts import (
 from wireloom.nn import ChannelNorm, PositionEmbedding, WiredConv2d, WiredLinear
 
 
-def plain(net: Net | Population, *, fold: bool = False) -> fx.GraphModule:
+def to_torch(net: Net | Population, *, fold: bool = False) -> fx.GraphModule:
     """The same function as a graph of torch's own modules and functions.
 
     It is a copy, in the mode (training or evaluation) that the network is in; ``.code`` shows it
@@ -49,7 +49,7 @@ def plain(net: Net | Population, *, fold: bool = False) -> fx.GraphModule:
     inner = net.net if isinstance(net, Population) else net
     if not isinstance(inner, Net) or len(inner.members) != 1:
         what = f"{len(inner.members)} of them" if isinstance(inner, Net) else type(net).__name__
-        raise InvalidValue(f"`net` of plain must be one network of Wireloom; got {what}")
+        raise InvalidValue(f"`net` of to_torch must be one network of Wireloom; got {what}")
     writer = _Writer(inner, fold)
     shape = inner.members[0].shape
     x = writer.graph.placeholder("x")
