@@ -1,6 +1,6 @@
 """Speed on this machine, as ratios against the plain alternatives, both sides in one run.
 
-    python benchmarks/run.py [--quick] [--out FILE]
+    python benchmarks/run.py [--quick] [--only NAME ...] [--out FILE]
 
 Medians of several rounds, the two sides taking turns; the spread is the range of the rounds'
 ratios. The table is printed and, with --out, written as Markdown.
@@ -33,20 +33,25 @@ def startup(rounds: int) -> list[Row]:
     return [("`wireloom --help`", f"{statistics.median(times):.3f} s", "", spread)]
 
 
+PARTS = {
+    "measures": measures,
+    "jobs": jobs,
+    "layers": layers,
+    "populations": populations,
+    "startup": startup,
+}
+
+
 def main() -> None:
     """Run every benchmark and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="three rounds instead of nine")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="NAME",
+                        help=f"some of {', '.join(PARTS)}")  # fmt: skip
     parser.add_argument("--out", type=Path, help="write the table here as Markdown")
     options = parser.parse_args()
     rounds = 3 if options.quick else 9
-    rows = [
-        *measures(rounds),
-        *jobs(rounds),
-        *layers(rounds),
-        *populations(rounds),
-        *startup(rounds),
-    ]
+    rows = [row for name in options.only for row in PARTS[name](rounds)]
     show(
         rows,
         f"medians of {rounds} rounds, ranges in brackets; networkx {nx.__version__}",
