@@ -205,7 +205,10 @@ def test_a_layer_is_feature_major_inside_and_batch_major_outside():
     x = images(7, (11,))
     assert torch.equal(layer(x), layer.features(x.t()).t())
     assert layer(x).shape == (7, 9)
-    for shape in ((11,), (2, 7, 11), (7, 10)):
+    several = images(2, (7, 11))
+    assert torch.equal(layer(several)[1], layer(several[1]))
+    assert layer(several[0, 0]).shape == (9,)
+    for shape in ((), (10,), (2, 7, 10), (7, 10)):
         assert "11" in refusal(layer, torch.zeros(shape))
 
 

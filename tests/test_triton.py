@@ -26,6 +26,7 @@ from wireloom.compute import (
     outer,
     product,
     reference,
+    registry,
 )
 from wireloom.compute.convolution import convolution
 from wireloom.compute.plan import pattern_of, plan, words_on
@@ -62,7 +63,7 @@ def interpreter():
 
 def transposed(pattern: Pattern, weight: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     words = words_on(pattern, y.device)
-    return operators.call(operators.transposed_product, weight, y, words, pattern.shape[1])
+    return registry.call(operators.transposed_product, weight, y, words, pattern.shape[1])
 
 
 def operands(pattern: Pattern, batch: int, dtype: torch.dtype, seed: int = 0):
