@@ -92,7 +92,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert path.read_bytes() == before
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=100)
 @given(data=st.data())
 def test_a_damaged_file_is_one_sentence(data, tmp_path_factory):
     path = tmp_path_factory.mktemp("damaged") / "net.safetensors"

@@ -90,10 +90,20 @@ def load(path: str | os.PathLike[str], *, device: torch.device | str = "cpu") ->
         net = _filled(members, tensors, torch.device(device), path)
     except OSError as error:
         raise InvalidValue(f"{path} cannot be read: {error.strerror or error}") from None
-    except InvalidValue:
-        raise
-    except (SafetensorError, KeyError, TypeError, ValueError, IndexError) as error:
-        raise InvalidValue(f"{path} is damaged or no network: {error}") from None
+    except (
+        SafetensorError,
+        KeyError,
+        TypeError,
+        ValueError,
+        IndexError,
+        OverflowError,
+        MemoryError,
+        RuntimeError,
+    ) as error:
+        if isinstance(error, InvalidValue) and str(error).startswith(str(path)):
+            raise
+        said = str(error).split("\n", 1)[0]
+        raise InvalidValue(f"{path} is damaged or no network: {said}") from None
     found = Population(net) if population else net
     return found.train(training)
 
