@@ -16,7 +16,16 @@ import pytest
 from wireloom.cli import main
 from wireloom.wiring import Wiring, published_sample, ws_flex
 
-COMMANDS = ("explore", "status", "report", "analyse", "graph draw", "graph measure", "cost")
+COMMANDS = (
+    "explore",
+    "consistency",
+    "status",
+    "report",
+    "analyse",
+    "graph draw",
+    "graph measure",
+    "cost",
+)
 TINY = (
     "--preset digits --wirings 6 --sample plane --nodes 8 --width 16 --stem 16 --seeds 2 "
     "--epochs 2 --limit 200 --workers 1 --threads 1"

@@ -142,7 +142,7 @@ def correlate(tables: Mapping[str, Table], *, cells: int = 15, longest: float = 
         correlation=_matrix(points),
         without_baseline=plain,
         reliability=reliability,
-        disattenuated=_freed(plain, reliability),
+        disattenuated=freed(plain, reliability),
     )
 
 
@@ -268,7 +268,9 @@ def _matrix(points: np.ndarray) -> Matrix:
     return tuple(tuple(pearson(one, other) for other in points) for one in points)
 
 
-def _freed(plain: Matrix, reliability: tuple[float | None, ...]) -> Matrix:
+def freed(plain: Matrix, reliability: tuple[float | None, ...]) -> Matrix:
+    """Correlations over the root of both reliabilities; None where one is unknown or 0."""
+
     def entry(i: int, j: int) -> float | None:
         r, one, other = plain[i][j], reliability[i], reliability[j]
         if i == j or r is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ where it was; `wireloom status` says how far it is."""
 EXAMPLES = """
 wireloom explore --out runs/first                        1,007 networks on patches of photographs
 wireloom explore --preset digits --out runs/digits       the quick one
+wireloom explore --wirings connectomes --out runs/brains       wirings of cat and macaque brains
 wireloom explore --preset paper --data cifar10:~/cifar10 --out runs/paper --dry-run
 wireloom explore --data folder:pictures --width 128 --stem 128 --epochs 30 --out runs/mine"""
 
@@ -43,7 +45,11 @@ def add(commands: Any) -> None:
     option(
         "--out", metavar="FOLDER", required=True, help="the study's folder; goes on if it is there"
     )
-    option("--preset", choices=tuple(PRESETS), default=DEFAULT, help=f"{presets} ({DEFAULT})")
+    option(
+        "--preset",
+        choices=tuple(PRESETS),
+        help=f"{presets} ({DEFAULT}; connectomes with --wirings connectomes)",
+    )
     option(
         "--data", metavar="DATA",
         help=f"patches, digits, cifar10:PATH or folder:PATH ({base.data})",
@@ -55,9 +61,11 @@ def add(commands: Any) -> None:
     wirings = command.add_argument_group("wirings")
     wirings.add_argument(
         "--wirings",
-        type=int,
+        type=_wirings,
         metavar="N",
-        help=f"how many, besides the dense baseline ({base.wirings})",
+        help=f"how many, besides the dense baseline ({base.wirings}); or connectomes: those of "
+        "brains (52, 71 and 30 nodes, directed), beside the dense baseline, random wirings of the "
+        "same degrees, and WS-flex wirings of the sweet spot",
     )
     wirings.add_argument("--nodes", type=int, metavar="N", help=f"nodes of each ({base.nodes})")
     wirings.add_argument(
@@ -104,10 +112,19 @@ def add(commands: Any) -> None:
     )
 
 
+def _wirings(text: str) -> int | str:
+    """A number, or the name of a set."""
+    if text.lstrip("+-").isdigit():
+        return int(text)
+    if text != "connectomes":
+        raise argparse.ArgumentTypeError(f"must be a number or connectomes; got '{text}'")
+    return text
+
+
 def explore(
     *,
     out: str,
-    preset: str,
+    preset: str | None,
     dry_run: bool,
     sample: str,
     model: str,
@@ -123,6 +140,7 @@ def explore(
     from wireloom.study import Local, Plan, Study, plan_wirings
     from wireloom.training import Recipe
 
+    preset = preset or ("connectomes" if given["wirings"] == "connectomes" else DEFAULT)
     base = PRESETS[preset]
     names = [f.name for f in fields(Preset) if f.name != "about"]
     chosen = {n: getattr(base, n) if given[n] is None else given[n] for n in names}
@@ -132,6 +150,11 @@ def explore(
         raise InvalidValue(f"`--seeds` must be at least 1; got {chosen['seeds']}")
     if chosen["limit"] < 0:
         raise InvalidValue(f"`--limit` must be at least 0; got {chosen['limit']}")
+    if chosen["wirings"] == "connectomes" and (given["nodes"] or sample != "published"):
+        raise InvalidValue(
+            "`--nodes` and `--sample` do not go with connectomes, which have 52, 71 "
+            f"and 30 nodes; got nodes {given['nodes']}, sample {sample}"
+        )
     # The presets' sizes are those of MLPs; other architectures have their own.
     sizes = {n: chosen[n] if model == "mlp" else given[n] for n in ("width", "stem", "hidden")}
     plan = Plan(

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from wireloom.cli import analysing, benching, explore, graph, networks, studies, training
+from wireloom.cli import (
+    analysing,
+    benching,
+    consistency,
+    explore,
+    graph,
+    networks,
+    studies,
+    training,
+)
 from wireloom.cli.parsing import Format, Parser, Version, add_commands
 
 ABOUT = """The wiring of a neural network as a value: draw wirings, measure them, train thousands of
@@ -15,6 +24,7 @@ def parser() -> Parser:
     top.add_argument("--version", action=Version, help="print the version and exit")
     commands = add_commands(top)
     explore.add(commands)
+    consistency.add(commands)
     studies.add(commands)
     analysing.add(commands)
     graph.add(commands)

@@ -11,7 +11,7 @@ class Preset:
 
     about: what the study is, for the help.
     data: data set, or "" where it must be given.
-    wirings, nodes: how many wirings, of how many nodes.
+    wirings, nodes: how many wirings, of how many nodes; or "connectomes", which have their own.
     seeds: how many seeds each.
     epochs, batch, lr, weight_decay: of the recipe.
     width, stem, hidden: of the dense baseline.
@@ -21,7 +21,7 @@ class Preset:
 
     about: str
     data: str
-    wirings: int = 52
+    wirings: int | str = 52
     nodes: int = 64
     seeds: int = 19
     epochs: int = 10
@@ -46,6 +46,16 @@ PRESETS = {
         data="digits",
         seeds=5,
         epochs=20,
+    ),
+    "connectomes": Preset(
+        about="cat and macaque brains against dense, same-degree and sweet-spot wirings, on "
+        "patches; about 3 minutes",
+        data="patches",
+        wirings="connectomes",
+        seeds=15,
+        width=128,  # of the narrowest wired layer, at least the macaque's 71 nodes
+        stem=128,
+        limit=6000,
     ),
     "paper": Preset(
         about="the paper's CIFAR-10 study, 200 epochs; give --data cifar10:PATH",

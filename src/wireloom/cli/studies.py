@@ -80,9 +80,13 @@ def description(study: Study) -> str:
 
 def verdict(study: Study) -> list[str]:
     """What came of it, in sentences."""
+    from wireloom.analysis import compare_connectomes
     from wireloom.base import InvalidValue
 
     try:
+        brains = compare_connectomes(study.frame(), study.plan.wirings)
+        if brains is not None:
+            return [brains.section().text()]
         return study.sweet_spot(resamples=0).verdict()
     except InvalidValue as error:
         return [f"There is no verdict: {error}."]

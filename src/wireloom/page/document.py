@@ -13,6 +13,7 @@ from typing import Any
 
 from wireloom.page.chart import charts_html
 from wireloom.page.drawing import checked_edges
+from wireloom.page.gallery import gallery_html
 from wireloom.page.keys import check_keys
 from wireloom.page.markup import text
 from wireloom.page.slices import slices_html
@@ -21,7 +22,7 @@ from wireloom.page.tables import tables_html
 _NEEDED = ("title", "error_name", "points")
 _MORE = (
     *("subtitle", "verdict", "baseline", "sweet_spot", "slices", "charts", "tables", "table"),
-    "notes",
+    *("notes", "gallery"),
 )
 _NEEDED_OF_POINT = ("id", "label", "C", "L", "error")
 _MORE_OF_POINT = (
@@ -47,8 +48,8 @@ def render(document: Mapping[str, Any]) -> str:
     Args:
         document: plain values as JSON has them. ``title``, ``error_name`` and ``points`` are
             needed; ``subtitle``, ``verdict``, ``baseline``, ``sweet_spot``, ``slices``,
-            ``charts``, ``tables``, ``table`` (the facts) and ``notes`` may be absent, None or
-            empty. A number that is None, NaN or infinite counts as unknown.
+            ``charts``, ``gallery``, ``tables``, ``table`` (the facts) and ``notes`` may be absent,
+            None or empty. A number that is None, NaN or infinite counts as unknown.
 
             A point needs ``id``, ``label``, ``C``, ``L`` and ``error`` and may have ``sd``,
             ``errors``, ``width``, ``macs``, ``params``, ``density``, and ``nodes``, ``edges``,
@@ -56,7 +57,9 @@ def render(document: Mapping[str, Any]) -> str:
 
             A chart has ``title``, ``x`` and ``y`` (names of the axes), ``lines`` (each ``label``
             and ``points`` [[x, y], ...]) and perhaps ``note`` and ``log_x``. A table has
-            ``title``, ``head``, ``rows`` (strings, numbers or None) and perhaps ``note``.
+            ``title``, ``head``, ``rows`` (strings, numbers or None) and perhaps ``note``. The
+            gallery shows wirings side by side, each ``label``, ``nodes``, ``edges`` and perhaps
+            ``note``.
 
     Returns:
         The text of the page; write it as UTF-8. Its size is some 0.4 kB a point plus 1.3 to 3
@@ -82,22 +85,23 @@ def render(document: Mapping[str, Any]) -> str:
         "sweet_spot": _spot(document.get("sweet_spot")),
     }
     dense = baseline["error"] if baseline else None
-    style, script = _part("report.css"), "\n".join(map(_part, _SCRIPTS))
-    return Template(_part("report.html")).substitute(
+    style, script = part("report.css"), "\n".join(map(part, _SCRIPTS))
+    return Template(part("report.html")).substitute(
         title=text(document["title"]),
         subtitle=text(document.get("subtitle") or ""),
         error_name=text(document["error_name"]),
         verdict=_items("p", document.get("verdict")),
         slices=slices_html(document.get("slices"), document["error_name"], dense),
         charts=charts_html(document.get("charts")),
+        gallery=gallery_html(document.get("gallery")),
         tables=tables_html(document.get("tables")),
         facts=_rows(document.get("table")),
         notes=_items("li", document.get("notes")),
         data=_json(data),
         style=style,
         script=script,
-        style_hash=_hash(style),
-        script_hash=_hash(script),
+        style_hash=source_hash(style),
+        script_hash=source_hash(script),
     )
 
 
@@ -172,10 +176,11 @@ def _rows(table: Iterable[Sequence[Any]] | None) -> str:
     )
 
 
-def _part(name: str) -> str:
+def part(name: str) -> str:
+    """A file of the page, as text."""
     return resources.files("wireloom.page").joinpath("parts", name).read_text(encoding="utf-8")
 
 
-def _hash(source: str) -> str:
+def source_hash(source: str) -> str:
     """The source's name in a content policy."""
     return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()

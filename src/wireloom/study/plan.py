@@ -9,12 +9,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from wireloom.base import InvalidValue
+from wireloom.base import InvalidValue, nearest
 from wireloom.data import Dataset
 from wireloom.models import Build, Member
 from wireloom.training import NUMERICS, Recipe
 from wireloom.training.loop import member_bytes
-from wireloom.wiring import FlexOrigin, Wiring, complete, published_sample, sample_plane, ws_flex
+from wireloom.wiring import (
+    FlexOrigin,
+    Wiring,
+    biological_wirings,
+    complete,
+    published_sample,
+    sample_plane,
+    ws_flex,
+)
 
 BASELINE = -1  # id of the complete graph
 ORDERS = ("shared", "per_seed")
@@ -37,7 +45,7 @@ class Plan:
 
     data: data set, as `wireloom.data.load` takes it.
     wirings: by id, or a sequence, numbered from 0; the id -1 is the dense baseline, the complete
-        graph.
+        graph. Node counts may differ, and wirings may be directed.
     seeds: of each wiring's initial parameters.
     model, budget, width, stem, hidden, match: how networks are made, as in `wireloom.build`.
     recipe: how they are trained.
@@ -189,17 +197,25 @@ def _restored(entry: Mapping[str, Any]) -> tuple[int, Wiring]:
 
 
 def plan_wirings(
-    count: int, *, nodes: int = 64, sample: str = "published", baseline: bool = True
+    count: int | str, *, nodes: int = 64, sample: str = "published", baseline: bool = True
 ) -> dict[int, Wiring]:
     """Wirings for a study, by id, with the complete graph as -1.
 
     Args:
-        count: how many, without the baseline.
+        count: how many, without the baseline; or "connectomes", the wirings of brains with those
+            to compare them with (see `biological_wirings`), whose nodes and sample are their own.
         nodes: of each.
         sample: "published" (the paper's own sets: 52, 449 or 3942 of 64 nodes; 48, 326 or 2698
             of 16) or "plane" (any number, drawn to cover the (C, L) plane).
         baseline: whether to add the complete graph.
     """
+    if isinstance(count, str):
+        if count != "connectomes":
+            raise InvalidValue(
+                f"`wirings` of a study must be a number or connectomes; got '{count}'"
+                f"{nearest(count, ('connectomes',))}"
+            )
+        return {i: w for i, w in biological_wirings().items() if baseline or i >= 0}
     if count < 1:
         raise InvalidValue(f"`wirings` of a study must be at least 1; got {count}")
     if sample == "published":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from wireloom.analysis.biology import Biology, compare_connectomes
 from wireloom.analysis.findings import analyse
 from wireloom.analysis.places import places
 from wireloom.analysis.showing import points_of
@@ -13,9 +14,12 @@ from wireloom.analysis.telling import facts
 from wireloom.base import InvalidValue
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from wireloom.study.study import Study
+    from wireloom.wiring import Wiring
 
 
 def document(study: Study) -> dict[str, Any]:
@@ -29,13 +33,18 @@ def document(study: Study) -> dict[str, Any]:
     frame = study.frame()
     plan, status = study.plan, study.status()
     try:
-        found = analyse(with_curves(study, frame))
+        brains = compare_connectomes(frame, plan.wirings)
+        found = None if brains else analyse(with_curves(study, frame))
     except InvalidValue as error:  # too few wirings to say anything
         points, baseline, _ = points_of(*places(frame, read(frame, least=0)), plan.wirings)
         said, spot = [f"There is no verdict: {error}."], None
         shown = {"verdict": said, "points": points, "baseline": baseline, "notes": []}
     else:
-        shown, spot = found.document(wirings=plan.wirings), found.tables[0].spot
+        if brains is not None:
+            shown, spot = _of_brains(frame, brains, plan.wirings), None
+        else:
+            assert found is not None
+            shown, spot = found.document(wirings=plan.wirings), found.tables[0].spot
     missing = (
         []
         if status.done == status.runs
@@ -54,6 +63,50 @@ def document(study: Study) -> dict[str, Any]:
         "error_name": "top-1 test error (%)",
         "table": _facts(study, frame, spot),
         "notes": [*shown["notes"], *_notes(study)],
+    }
+
+
+def _of_brains(
+    frame: pd.DataFrame, brains: Biology, wirings: Mapping[int, Wiring]
+) -> dict[str, Any]:
+    """A page of connectomes: their comparison in place of a sweet spot, which node counts blur."""
+    points, baseline, _ = points_of(*places(frame, read(frame, least=0)), wirings)
+    names = {
+        i: f"{row.name}: {row.kind}{f' {k}' if len(row.ids) > 1 else ''}"
+        for row in brains.rows
+        for k, i in enumerate(row.ids, 1)
+    }
+    errors = {point["id"]: point["error"] for point in points}
+    for point in points:
+        point["label"] = names.get(point["id"], point["label"])
+    drawn = []
+    for row in brains.rows:
+        if row.kind != "connectome":
+            continue
+        mates = [i for other in brains.rows if other.name == row.name for i in other.ids if i >= 0]
+        made = [i for i in mates if i != row.ids[0]]
+        best = [("", row.ids[0])]
+        best += [("best artificial, ", min(made, key=errors.__getitem__))] if made else []
+        for lead, i in best:
+            wiring = wirings[i]
+            note = (
+                f"{lead}error {errors[i]:.2f} %; {wiring.nodes} nodes, C {wiring.clustering:.2f}, "
+                f"L {wiring.path_length:.2f}, density {wiring.density:.2f}"
+            )
+            drawn.append(
+                {"label": names[i], "nodes": wiring.nodes, "edges": wiring.edges, "note": note}
+            )
+    section = brains.section()
+    return {
+        "verdict": list(section.says),
+        "points": points,
+        "baseline": baseline,
+        "gallery": drawn,
+        "tables": list(section.tables),
+        "notes": [
+            "The best artificial wiring is the one of lowest mean error among those of the same "
+            "degrees and of the sweet spot; picked by these very errors, it flatters.",
+        ],
     }
 
 

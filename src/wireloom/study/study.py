@@ -303,6 +303,7 @@ class Study:
                     "wiring": run.wiring,
                     "is_complete_graph_baseline": run.wiring == BASELINE,
                     "nodes": wiring.nodes,
+                    "directed": wiring.directed,
                     "k": origin.degree
                     if origin
                     else len(wiring.edges) * (1 if wiring.directed else 2) / wiring.nodes,

@@ -1,5 +1,6 @@
 """The value that everything else makes, uses or finds: a wiring. Free of torch."""
 
+from wireloom.wiring.biological import Kin, biological_wirings, kin
 from wireloom.wiring.blocks import block_sizes
 from wireloom.wiring.connectomes import AREAS, connectome
 from wireloom.wiring.coverage import Span, span
@@ -15,6 +16,7 @@ from wireloom.wiring.families import (
 )
 from wireloom.wiring.measures import BUILT_IN, measure, register_measure
 from wireloom.wiring.moves import OutOfReach, steer
+from wireloom.wiring.nulls import degree_matched
 from wireloom.wiring.paper import PaperSample, sample_as_published
 from wireloom.wiring.plane import sample_plane, spread
 from wireloom.wiring.published_sets import published_sample
@@ -24,17 +26,21 @@ __all__ = [
     "AREAS",
     "BUILT_IN",
     "FlexOrigin",
+    "Kin",
     "OutOfReach",
     "PaperSample",
     "Span",
     "Wiring",
     "barabasi_albert",
+    "biological_wirings",
     "block_sizes",
     "complete",
     "connectome",
+    "degree_matched",
     "erdos_renyi",
     "expander",
     "harary",
+    "kin",
     "measure",
     "published_sample",
     "register_measure",
