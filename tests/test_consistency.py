@@ -64,7 +64,7 @@ def test_correlations_agree_with_scipy_over_wirings() -> None:
     (low, high) = found.intervals[0][1] or (0.0, 0.0)
     assert low < found.pearson[0][1] < high
     assert found.intervals[0][0] is None
-    assert "1 of 3 pairs of studies agree" in found.verdict()[0]
+    assert "1 of the 3 pairs of studies that can tell agree" in found.verdict()[0]
 
 
 def test_correction_finds_the_truth_behind_the_noise() -> None:
@@ -83,11 +83,12 @@ def test_correction_finds_the_truth_behind_the_noise() -> None:
 def test_unrelated_studies_are_not_said_to_agree() -> None:
     other = np.random.default_rng(77).normal(30, 1, 40)
     found = correlate_wirings({"a": table(TRUTH, 0.1, 1), "b": table(other, 0.1, 2)})
-    assert "0 of 1 pairs" in found.verdict()[0]
+    assert "0 of the 1 pairs" in found.verdict()[0]
 
 
 def test_a_study_of_noise_is_named() -> None:
     found = correlate_wirings({"a": table(TRUTH, 0.1, 1), "b": table(0 * TRUTH + 30, 1, 2)})
+    assert "0 of the 0 pairs of studies that can tell" in found.verdict()[0]
     assert "Mostly seed noise" in found.verdict()[1]
     assert "b (" in found.verdict()[1]
     assert "a (" not in found.verdict()[1]

@@ -63,13 +63,15 @@ class Consistency:
 
     def verdict(self) -> list[str]:
         """Say it in plain sentences, the answer first."""
-        pairs = list(itertools.combinations(range(len(self.names)), 2))
+        steady = [i for i, r in enumerate(self.reliability) if r is not None and r >= _UNSTEADY]
+        pairs = list(itertools.combinations(steady, 2))
         sure = [(i, j) for i, j in pairs if (x := self.intervals[i][j]) and x[0] > 0]
         values = [r for i, j in pairs if (r := self.pearson[i][j]) is not None]
         said = [
-            f"Over {self.wirings} wirings, {len(sure)} of {len(pairs)} pairs of studies agree "
-            "(the correlation's interval lies above 0)"
-            + (f"; the median correlation is {np.median(values):.2f}." if values else ".")
+            f"Over {self.wirings} wirings, {len(sure)} of the {len(pairs)} pairs of studies that "
+            "can tell agree (the correlation's interval lies above 0, as it would by chance for "
+            "one in 20)"
+            + (f"; their median correlation is {np.median(values):.2f}." if values else ".")
         ]
         noisy = [
             f"{name} ({'unknown' if r is None else f'{r:.2f}'})"
