@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from wireloom.cli import main
 from wireloom.wiring import Wiring, published_sample, ws_flex
@@ -364,6 +365,13 @@ def test_study_is_analysed_with_its_curves(
     assert "How few epochs would do" in (explored[0] / "report.html").read_text()
     table = wireloom("analyse", explored[0] / "runs.parquet", "--resamples", 0)
     assert table.out.splitlines()[2:10] == said.out.splitlines()[2:10]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
+def test_explore_on_a_device_that_is_not_there_is_refused(wireloom, tmp_path: Path) -> None:
+    said = wireloom("explore", *TINY.split(), "--device", "cuda", "--out", tmp_path / "study")
+    assert_refused(said, "`--device` cuda is not there: torch sees no GPU on this machine")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_dry_run_says_the_time_and_writes_nothing(wireloom, tmp_path: Path) -> None:

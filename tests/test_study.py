@@ -189,6 +189,22 @@ def test_bad_engine_is_named() -> None:
             Local(**{name: -1})
 
 
+def test_device_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("mps", "disk"):
+        with pytest.raises(InvalidValue, match=f"must be cpu, cuda or cuda:N; got '{name}'"):
+            Local(device=name)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InvalidValue, match="`device` cuda is not there: torch sees no GPU"):
+        Local(device="cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(InvalidValue, match="`device` cuda:2 is not there: torch sees 2 of them"):
+        Local(device="cuda:2")
+    with pytest.raises(InvalidValue, match="`workers` must be 0 or 1 on a GPU; got 2"):
+        Local(device="cuda", workers=2)
+    assert Local(device="cuda:1").share(5)[0] == 1
+
+
 def test_estimate_adds_up() -> None:
     found = estimate(replace(PLAN, chunk=3), APART)
     assert (found.networks, found.chunks, found.largest, found.workers) == (8, 3, 3, 2)

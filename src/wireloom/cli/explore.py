@@ -28,7 +28,8 @@ EXAMPLES = """
 wireloom explore --out runs/first                        1,007 networks on patches of photographs
 wireloom explore --preset digits --out runs/digits       the quick one
 wireloom explore --wirings connectomes --out runs/brains       wirings of cat and macaque brains
-wireloom explore --preset paper --data cifar10:~/cifar10 --out runs/paper --dry-run
+wireloom explore --preset paper-hour --data cifar10:~/cifar10 --out runs/hour
+wireloom explore --preset paper --data cifar10:~/cifar10 --device cuda --out runs/paper --dry-run
 wireloom explore --data folder:pictures --width 128 --stem 128 --epochs 30 --out runs/mine"""
 
 
@@ -104,6 +105,9 @@ def add(commands: Any) -> None:
         help="of each process, 0 shares cores out (0)",
     )
     machine.add_argument(
+        "--device", default="cpu", metavar="NAME", help="cpu, or cuda for a GPU (cpu)"
+    )
+    machine.add_argument(
         "--store", default="", metavar="URL",
         help="database of the results, e.g. postgresql+psycopg://user@host/name (SQLite in FOLDER)",
     )  # fmt: skip
@@ -132,6 +136,7 @@ def explore(
     match: str,
     workers: int,
     threads: int,
+    device: str,
     store: str,
     **given: Any,
 ) -> int:
@@ -139,6 +144,7 @@ def explore(
     from wireloom.base import InvalidValue
     from wireloom.study import Local, Plan, Study, plan_wirings
     from wireloom.training import Recipe
+    from wireloom.training.machine import usable_device
 
     preset = preset or ("connectomes" if given["wirings"] == "connectomes" else DEFAULT)
     base = PRESETS[preset]
@@ -175,7 +181,8 @@ def explore(
         order=chosen["order"],
         limit=chosen["limit"] or None,
     )
-    engine = Local(workers=workers, threads=threads)
+    usable_device(device, "--device")
+    engine = Local(workers=workers, threads=threads, device=device)
     if dry_run:
         return _dry_run(plan, engine)
     study = Study.create(out, plan, store=store)

@@ -111,6 +111,7 @@ def train(
     from wireloom.data import from_folder, load
     from wireloom.models import Build, Net, save
     from wireloom.training import Recipe, fit
+    from wireloom.training.machine import usable_device
 
     recipe = Recipe(
         epochs=epochs,
@@ -123,8 +124,7 @@ def train(
         optimiser=optimiser,
         data_seed=data_seed,
     )
-    if device.partition(":")[0] == "cuda" and not torch.cuda.is_available():
-        raise InvalidValue(f"`--device` {device} is not there: torch sees no GPU on this machine")
+    where = usable_device(device, "--device")
     if len(files) > 1:
         raise InvalidValue(f"`FILE` must be one wiring; got {len(files)}")
     if dense and (files or wirings.given(options) or options["family"]):
@@ -147,7 +147,7 @@ def train(
         match=match,
     )
     member = build.member(wiring, init_seed)
-    net = Net([member], device=device)
+    net = Net([member], device=where)
     cost = net.cost()
     print(
         f"{model} on {name}, widths {' '.join(map(str, member.shape.widths))}: {cost.macs:,} "
@@ -161,7 +161,7 @@ def train(
     shown = _Shown()
     result = fit(
         net,
-        samples.to(device),
+        samples.to(where),
         recipe,
         checkpoint=folder / "state.safetensors",
         every=every,

@@ -119,6 +119,8 @@ class Dataset:
 
     def to(self, device: torch.device | str) -> Dataset:
         """The same data with every tensor on ``device``, where batches are then made."""
+        if torch.device(device) == self.train_images.device:
+            return self
         return dataclasses.replace(
             self, **{name: getattr(self, name).to(device) for name in TENSORS}
         )

@@ -20,6 +20,7 @@ import torch
 
 from wireloom.base import InvalidValue, WireloomError
 from wireloom.store import Run as Row
+from wireloom.training.machine import usable_device
 
 if TYPE_CHECKING:
     from wireloom.study.study import Study
@@ -51,28 +52,32 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Local:
-    """This machine: one process a core, each training a chunk at a time on one thread.
+    """This machine: one process a core, each training a chunk at a time on one thread; or its GPU.
 
     A chunk that fails, or whose process dies, does not stop the others.
 
     workers: processes; 0 for one a core. With one, or with data of your own, everything runs in
         the calling process.
     threads: of each process; 0 shares the cores out.
+    device: "cpu", or "cuda", which trains one chunk after another in the calling process.
     """
 
     workers: int = 0
     threads: int = 0
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         for name in ("workers", "threads"):
             if getattr(self, name) < 0:
                 raise InvalidValue(f"`{name}` must be at least 0; got {getattr(self, name)}")
+        if usable_device(self.device).type != "cpu" and self.workers > 1:
+            raise InvalidValue(f"`workers` must be 0 or 1 on a GPU; got {self.workers}")
 
     def run(self, study: Study, chunks: Sequence[int], on_event: Callable[[Event], None]) -> None:
         """Run the chunks, storing the rows of each as it finishes."""
         workers, threads = self.share(1 if study.own_data else len(chunks))
         if workers == 1:
-            _run_here(study, chunks, threads, on_event)
+            _run_here(study, chunks, threads, self.device, on_event)
         else:
             _run_apart(study, chunks, workers, threads, on_event)
 
@@ -81,12 +86,16 @@ class Local:
         cores = os.cpu_count() or 1
         if hasattr(os, "sched_getaffinity"):
             cores = len(os.sched_getaffinity(0))
-        workers = min(self.workers or cores, chunks)
+        workers = min(self.workers or (cores if self.device == "cpu" else 1), chunks)
         return workers, self.threads or max(1, cores // workers)
 
 
 def _run_here(
-    study: Study, chunks: Sequence[int], threads: int, on_event: Callable[[Event], None]
+    study: Study,
+    chunks: Sequence[int],
+    threads: int,
+    where: str,
+    on_event: Callable[[Event], None],
 ) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -97,7 +106,7 @@ def _run_here(
                 on_event(Event(chunk, member_epochs=passed))
 
             try:
-                rows = study.train_chunk(chunk, progress)
+                rows = study.train_chunk(chunk, progress, device=where)
                 study.finish(chunk, rows)
             except (WireloomError, OSError, RuntimeError, MemoryError) as error:
                 on_event(Event(chunk, failure=str(error) or type(error).__name__))

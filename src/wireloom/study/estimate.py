@@ -52,7 +52,8 @@ def estimate(plan: Plan, engine: Local) -> Estimate:
     chunks = plan.chunks(data)
     build = plan.build(data)
     largest = max(chunks, key=len)
-    population = Population([build.member(plan.wirings[r.wiring], r.seed) for r in largest])
+    members = [build.member(plan.wirings[r.wiring], r.seed) for r in largest]
+    population = Population(members, device=engine.device)
     workers, threads = engine.share(len(chunks))
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -64,12 +65,15 @@ def estimate(plan: Plan, engine: Local) -> Estimate:
         train_labels=data.train_labels[:some],
         test_images=data.test_images[:512],
         test_labels=data.test_labels[:512],
-    )
+    ).to(engine.device)
+    wait = torch.cuda.synchronize if engine.device != "cpu" else lambda: None
     training = Training(population, few, Optimiser(population, replace(recipe, evaluate=10**9)))
     try:
         training.run_epoch()  # warm-up
+        wait()
         started = time.perf_counter()
         training.run_epoch()
+        wait()
         step = (time.perf_counter() - started) / steps_per_epoch(few, recipe.batch)
         started = time.perf_counter()
         training.evaluate()
@@ -79,7 +83,7 @@ def estimate(plan: Plan, engine: Local) -> Estimate:
     steps = recipe.epochs * steps_per_epoch(data, recipe.batch)
     evaluations = sum(recipe.evaluates(epoch) for epoch in range(recipe.epochs))
     chunk_seconds = steps * step + evaluations * test * len(data.test_labels)
-    members = plan.members(data, plan.wirings).values()
+    each = plan.members(data, plan.wirings).values()
     networks = len(plan.runs())
     dense = build.baseline.cost(None)
     seen = networks * steps * min(recipe.batch, len(data.train_labels))
@@ -89,7 +93,7 @@ def estimate(plan: Plan, engine: Local) -> Estimate:
         largest=len(largest),
         macs=dense.macs,
         params=dense.params,
-        widths=(min(m.shape.width for m in members), max(m.shape.width for m in members)),
+        widths=(min(m.shape.width for m in each), max(m.shape.width for m in each)),
         training_macs=3.0 * dense.macs * seen,
         step_seconds=step,
         workers=workers,

@@ -25,6 +25,7 @@ from wireloom.wiring import measure
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
 
     from wireloom.analysis.spot import SweetSpot
 
@@ -205,8 +206,15 @@ class Study:
 
     # ---- running -----------------------------------------------------------------------------
 
-    def train_chunk(self, index: int, progress: Callable[[int], None] | None = None) -> list[Row]:
+    def train_chunk(
+        self,
+        index: int,
+        progress: Callable[[int], None] | None = None,
+        *,
+        device: torch.device | str = "cpu",
+    ) -> list[Row]:
         """Train one population and give its rows; ``progress`` gets member-epochs as they pass."""
+        data = self.data.to(device)
         runs = self.chunks[index]
         build = self.plan.build(self.data)
         members = [build.member(self.plan.wirings[r.wiring], r.seed) for r in runs]
@@ -216,8 +224,8 @@ class Study:
 
         def train() -> Result:
             return fit(
-                Population(members),
-                self.data,
+                Population(members, device=device),
+                data,
                 recipe,
                 checkpoint=checkpoint,
                 every=CHECKPOINT_SECONDS,

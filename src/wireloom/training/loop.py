@@ -158,7 +158,7 @@ class Training:
             test_loss=rows["test_loss"],
             test_error=rows["test_error"],
             seconds=self.seconds,
-            machine=machine(),
+            machine=machine(self._device),
         )
 
 
@@ -243,7 +243,8 @@ def fit(
     population = _of(net)
     check(population, data)
     optimiser = Optimiser(population, recipe, lr=lr, weight_decay=weight_decay)
-    limit = memory if memory is not None else available_memory() * 3 // 4
+    where = next(population.net.parameters()).device
+    limit = memory if memory is not None else available_memory(where) * 3 // 4
     parts = _parts([member_bytes(m, recipe.batch) for m in population.members], limit)
     results = []
     for i, ids in enumerate(parts):

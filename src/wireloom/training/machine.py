@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from wireloom.base import InvalidValue
 from wireloom.native import _native
 from wireloom.training.recipe import NUMERICS
 
@@ -57,9 +58,33 @@ def installed() -> str:
         return "not installed"
 
 
-def machine() -> dict[str, str | int]:
-    """Hardware and versions, for results to carry."""
-    return {
+def usable_device(name: str | torch.device, parameter: str = "device") -> torch.device:
+    """The device of that name, if torch can compute on it here.
+
+    Raises:
+        InvalidValue: naming ``parameter``, for a name that torch does not know, another kind than
+            cpu and cuda, or a GPU that is not there.
+    """
+    try:
+        found = torch.device(name)
+    except RuntimeError:
+        found = torch.device("meta")
+    if found.type not in ("cpu", "cuda"):
+        raise InvalidValue(f"`{parameter}` must be cpu, cuda or cuda:N; got '{name}'")
+    if found.type == "cuda":
+        there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (found.index or 0) >= there:
+            sees = f"{there} of them" if there else "no GPU"
+            raise InvalidValue(
+                f"`{parameter}` {name} is not there: torch sees {sees} on this machine"
+            )
+    return found
+
+
+def machine(where: torch.device | str = "cpu") -> dict[str, str | int]:
+    """Hardware and versions, for the results of a device to carry."""
+    gpu = {"gpu": torch.cuda.get_device_name(where)} if torch.device(where).type == "cuda" else {}
+    return gpu | {
         "processor": processor(),
         "kernels": _native.body(),
         "threads": torch.get_num_threads(),
@@ -71,8 +96,10 @@ def machine() -> dict[str, str | int]:
     }
 
 
-def available_memory() -> int:
-    """Bytes that this process may still take, by the system and its control group."""
+def available_memory(where: torch.device | str = "cpu") -> int:
+    """Bytes that this process may still take on a device, by the system and its control group."""
+    if torch.device(where).type == "cuda":
+        return torch.cuda.mem_get_info(where)[0]
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
