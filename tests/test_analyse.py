@@ -22,6 +22,7 @@ from wireloom.analysis import (
     analyse,
     consistent_region,
     correlate,
+    correlate_wirings,
     few_epochs,
     few_wirings,
     sweet_spot,
@@ -214,6 +215,7 @@ def test_published_tables_together(found):
     assert max(map(len, text.splitlines())) < 125
     assert found.agreement.cells == 52
     assert found.consistent.names == (MLP, R34, SEP)
+    assert found.wirings.wirings == 52
 
 
 def test_page_of_the_published_table(found):
@@ -379,7 +381,24 @@ def test_two_tables_are_compared():
     with pytest.raises(InvalidValue, match="no table 'c'"):
         found.document("c")
     single = analyse({"a": first}).as_dict()
-    assert single["agreement"] is single["consistent"] is None
+    assert single["agreement"] is single["wirings"] is single["consistent"] is None
+    assert isinstance(found.wirings, Absent)  # the same ids, but of other wirings
+    assert "Pair by pair" not in found.text()
+
+
+def test_tables_of_the_same_wirings_are_compared_one_by_one():
+    table, draws = made_table(), np.random.default_rng(3)
+    other = table.assign(error=table["error"] + draws.standard_normal(len(table)))
+    found = analyse({"a": table, "b": other}, resamples=20)
+    alone = correlate_wirings({"a": table, "b": other}, resamples=20)
+    assert found.wirings == alone
+    assert f"Over {alone.wirings} wirings, the two agree: they correlate at" in found.text()
+    assert found.as_dict()["wirings"]["pearson"][0][1] == alone.between("a", "b")
+    assert "Pair by pair" in str(found.document("a")["tables"])
+
+
+def test_two_tables_without_much_in_common():
+    first = made_table()
     apart = analyse({"a": first, "b": first.assign(L=first["L"] + 0.0)[:9]}, resamples=0)
     assert isinstance(apart.agreement, Absent) or apart.agreement.cells >= 3
 
@@ -396,7 +415,9 @@ def test_huge_and_tiny_errors_and_their_axes():
 
 def test_json_has_stable_keys():
     found = analyse(made_table(), resamples=20).as_dict()
-    assert list(found) == ["format", "version", "settings", "agreement", "consistent", "tables"]
+    assert list(found) == [
+        *("format", "version", "settings", "agreement", "wirings", "consistent", "tables")
+    ]
     table = found["tables"]["table"]
     assert list(table) == [
         *("name", "by", "error_name", "runs", "baseline_runs", "by_bin", "by_wiring"),

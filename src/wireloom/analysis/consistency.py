@@ -67,12 +67,20 @@ class Consistency:
         pairs = list(itertools.combinations(steady, 2))
         sure = [(i, j) for i, j in pairs if (x := self.intervals[i][j]) and x[0] > 0]
         values = [r for i, j in pairs if (r := self.pearson[i][j]) is not None]
-        said = [
-            f"Over {self.wirings} wirings, {len(sure)} of the {len(pairs)} pairs of studies that "
-            "can tell agree (the correlation's interval lies above 0, as it would by chance for "
-            "one in 20)"
-            + (f"; their median correlation is {np.median(values):.2f}." if values else ".")
-        ]
+        if len(self.names) == 2 and values:
+            agree = "agree" if sure else "are not known to agree"
+            lies = "lies" if sure else "does not lie"
+            said = [
+                f"Over {self.wirings} wirings, the two {agree}: they correlate at {values[0]:.2f}, "
+                f"and the interval {lies} above 0, as it would by chance for one in 20."
+            ]
+        else:
+            said = [
+                f"Over {self.wirings} wirings, {len(sure)} of the {len(pairs)} pairs of studies "
+                "that can tell agree (the correlation's interval lies above 0, as it would by "
+                "chance for one in 20)"
+                + (f"; their median correlation is {np.median(values):.2f}." if values else ".")
+            ]
         noisy = [
             f"{name} ({'unknown' if r is None else f'{r:.2f}'})"
             for name, r in zip(self.names, self.reliability, strict=True)

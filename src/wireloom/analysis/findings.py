@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from wireloom.analysis.agreement import Agreement, ConsistentRegion, consistent_region, correlate
 from wireloom.analysis.columns import find, to_frame
+from wireloom.analysis.consistency import Consistency, correlate_wirings
 from wireloom.analysis.correction import Correction
 from wireloom.analysis.curves import FewEpochs, few_epochs
 from wireloom.analysis.effects import Effects, check_resamples, partial_effects
@@ -17,7 +18,7 @@ from wireloom.analysis.parts import Absent
 from wireloom.analysis.places import Place, places
 from wireloom.analysis.plain import plain
 from wireloom.analysis.planning import Power, check_effect, power
-from wireloom.analysis.sections import facts_text, wrapped
+from wireloom.analysis.sections import Section, facts_text, wrapped
 from wireloom.analysis.showing import page_of
 from wireloom.analysis.spot import SweetSpot, check_by, check_correction, sweet_spot
 from wireloom.analysis.table import check_grid, read
@@ -101,6 +102,8 @@ class Findings:
     """One for each table, in the order given."""
     agreement: Agreement | Absent | None
     """How the tables' maps correlate; None for a single table."""
+    wirings: Consistency | Absent | None
+    """How the wirings that all tables name by the same ids correlate; None for a single table."""
     consistent: ConsistentRegion | Absent | None
     """The region in all sweet spots; None for a single table."""
     settings: Mapping[str, Any]
@@ -116,8 +119,7 @@ class Findings:
     def text(self) -> str:
         """All of it in words and numbers, for a terminal: the answer first, lines of 100."""
         said = []
-        if self.agreement is not None and self.consistent is not None:
-            said += [s.text() for s in between(self.tables, self.agreement, self.consistent)]
+        said += [section.text() for section in self._together()]
         said += [t.text() for t in self.tables]
         return "\n\n".join(said) + "\n"
 
@@ -133,6 +135,7 @@ class Findings:
             "version": VERSION,
             "settings": plain(self.settings),
             "agreement": plain(self.agreement),
+            "wirings": plain(self.wirings),
             "consistent": plain(self.consistent),
             "tables": {
                 t.name: {k: v for k, v in plain(t).items() if k not in hidden} for t in self.tables
@@ -150,10 +153,13 @@ class Findings:
                 and graph_seed name are drawn, 500 at most.
         """
         found = self.tables[0] if name is None else self[name]
-        more = []
-        if self.agreement is not None and self.consistent is not None:
-            more = between(self.tables, self.agreement, self.consistent)
-        return page_of(found, more, wirings)
+        return page_of(found, self._together(), wirings)
+
+    def _together(self) -> list[Section]:
+        """What the tables have in common; nothing for a single one."""
+        if self.agreement is None or self.wirings is None or self.consistent is None:
+            return []
+        return between(self.tables, self.agreement, self.wirings, self.consistent)
 
 
 def analyse(
@@ -173,8 +179,9 @@ def analyse(
     interval and slices (`sweet_spot`); how few wirings, seeds and epochs would have told the same
     (`few_wirings`, `few_seeds`, `few_epochs`); what C and L add to density (`partial_effects`);
     how many runs a question needs (`power`); and how well `predict` would do on new wirings. Of
-    several tables: how their maps correlate (`correlate`), and the region that all sweet spots have
-    in common (`consistent_region`). What a table cannot give is said in its place.
+    several tables: how their maps correlate (`correlate`), how their wirings do where ids are the
+    same (`correlate_wirings`), and the region that all sweet spots have in common
+    (`consistent_region`). What a table cannot give is said in its place.
 
     Args:
         tables: a table as for `sweet_spot`, or several by name. One with a column epoch may hold
@@ -246,6 +253,7 @@ def analyse(
     return Findings(
         tables=tuple(found),
         agreement=_attempt(lambda: correlate(named, **grid)) if several else None,
+        wirings=_attempt(lambda: correlate_wirings(named, **draws)) if several else None,
         consistent=consistent_region({t.name: t.spot for t in found}) if several else None,
         settings={"by": by, **grid, "correction": correction, "effect": effect, **draws},
     )

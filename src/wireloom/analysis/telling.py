@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from wireloom.analysis.agreement import Agreement, ConsistentRegion
+from wireloom.analysis.consistency import Consistency
 from wireloom.analysis.curves import FewEpochs
 from wireloom.analysis.effects import Effect, Effects, Estimate
 from wireloom.analysis.enough import FewSeeds, FewWirings
@@ -46,12 +47,14 @@ def sections(found: TableFindings) -> list[Section]:
 def between(
     tables: Sequence[TableFindings],
     agreement: Agreement | Absent,
+    wirings: Consistency | Absent,
     consistent: ConsistentRegion | Absent,
 ) -> list[Section]:
-    """What the tables have in common."""
+    """What the tables have in common; of single wirings only where all have the same ones."""
     return [
         Section("The tables", (), (_overview(tables),)),
         Section("Agreement between the tables", tuple(agreement.verdict()), _pairs(agreement)),
+        *([] if isinstance(wirings, Absent) else wirings.sections()),
         Section("Region in common", tuple(consistent.verdict())),
     ]
 
