@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -870,6 +871,33 @@ def test_evaluation_walks_the_test_images_in_order(monkeypatch, cached, batch):
     assert [features.shape[1] for features, _ in found][:-1] == [batch] * (len(found) - 1)
 
 
+@pytest.mark.parametrize("parts", [1, 2, 3, 6])
+@pytest.mark.parametrize("start", [0, 1, 3, 9])
+def test_shares_of_an_epoch_from_any_step_on_make_up_the_epoch(parts, start):
+    value = small(count=23)
+    wanted: dict[str, Any] = {"batch": 6, "data_seed": 5, "epoch": 1, "augment": ("flip", "crop")}
+    whole = list(data.batches(value, **wanted))[start:]
+    shares = [
+        list(data.batches(value, **wanted, start=start, share=(part, parts)))
+        for part in range(parts)
+    ]
+    assert [len(each) for each in shares] == [len(whole)] * parts
+    for step, (features, labels) in enumerate(whole):
+        assert torch.equal(torch.cat([each[step][0] for each in shares], dim=1), features)
+        assert torch.equal(torch.cat([each[step][1] for each in shares]), labels)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 5])
+def test_shares_of_an_evaluation_are_its_batches(parts):
+    value = small()
+    whole = list(data.evaluation_batches(value, 3))
+    for part in range(parts):
+        found = list(data.evaluation_batches(value, 3, share=(part, parts)))
+        for (features, labels), (wanted, theirs) in zip(found, whole[part::parts], strict=True):
+            assert torch.equal(features, wanted)
+            assert torch.equal(labels, theirs)
+
+
 def test_writing_to_a_batch_does_not_reach_the_data_set():
     value = small(shape=(7, 1, 1))
     before = value.train_images.clone()
@@ -893,6 +921,9 @@ def test_writing_to_a_batch_does_not_reach_the_data_set():
         ({"epoch": -1}, ("`epoch`", ">= 0")),
         ({"data_seed": None}, ("`data_seed`", "None")),
         ({"augment": ("crops",)}, ("`augment`", "did you mean 'crop'")),
+        ({"start": -1}, ("`start`", ">= 0")),
+        ({"share": (2, 2)}, ("`share`", "0 <= i < n", "(2, 2)")),
+        ({"share": (0, 3)}, ("`batch`", "part evenly among 3 processes", "4 samples")),
     ],
 )
 def test_bad_arguments_of_batches_are_refused_at_the_call(change, words):

@@ -1,8 +1,10 @@
-"""The value that every loader makes and every training loop takes."""
+"""Data in memory: the value that most loaders make."""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,14 +12,15 @@ import torch
 
 from wireloom.base import InvalidValue
 from wireloom.data.checks import whole
-from wireloom.data.transforms import check_names, normalise
+from wireloom.data.samples import Batch, Samples
+from wireloom.data.transforms import apply, check_names, draw, normalise
 
 CACHE_BYTES = 256 * 10**6
 TENSORS = ("train_images", "train_labels", "test_images", "test_labels", "mean", "std")
 
 
 @dataclass(frozen=True, eq=False)
-class Dataset:
+class Dataset(Samples):
     """Labelled images in memory, checked once.
 
     Features without a spatial shape, [N, f], are images of shape (f, 1, 1). The tensors are
@@ -94,13 +97,27 @@ class Dataset:
                     f"`{name}` must be on the device of `train_images`, {device}; "
                     f"got {getattr(self, name).device}"
                 )
-        object.__setattr__(self, "augment", check_names(self.augment, self.image))  # a tuple
+        object.__setattr__(self, "augment", self.check_augment(self.augment))  # a tuple
 
     @property
     def image(self) -> tuple[int, int, int]:
         """The shape (c, h, w) of one image."""
         channels, height, width = self.train_images.shape[1:]
         return channels, height, width
+
+    @property
+    def train_count(self) -> int:
+        """Training samples."""
+        return len(self.train_labels)
+
+    @property
+    def test_count(self) -> int:
+        """Test samples."""
+        return len(self.test_labels)
+
+    def check_augment(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The names as a tuple, if they are known and fit; see `Samples`."""
+        return check_names(names, self.image)
 
     @cached_property
     def train_features(self) -> torch.Tensor | None:
@@ -117,6 +134,50 @@ class Dataset:
             return None
         return normalise(images, self.mean, self.std).flatten(1)
 
+    def training(
+        self,
+        steps: Sequence[torch.Tensor],
+        *,
+        data_seed: int,
+        epoch: int,
+        augment: tuple[str, ...],
+    ) -> Iterator[Batch]:
+        """The batches of ``steps``; see `Samples`.
+
+        Cost: a gather and a transposition a batch where ``train_features`` is kept; otherwise also
+        a pass that normalises.
+        """
+        features, device = self.train_features, self.train_images.device
+        draws = draw(self.train_count, augment, data_seed, epoch, device)
+        for step in steps:
+            chosen = step.to(device)
+            if features is not None:
+                rows = features.index_select(0, chosen)  # [B, c*h*w]
+            else:
+                rows = normalise(self.train_images.index_select(0, chosen), self.mean, self.std)
+            if augment:
+                rows = apply(rows.view(len(chosen), *self.image), draws, chosen)
+            yield _feature_major(rows), self.train_labels.index_select(0, chosen)
+
+    def testing(self, steps: Sequence[slice]) -> Iterator[Batch]:
+        """The batches of ``steps``; see `Samples`."""
+        features = self.test_features
+        for part in steps:
+            if features is not None:
+                rows = features[part]  # [B, c*h*w]
+            else:
+                rows = normalise(self.test_images[part], self.mean, self.std)
+            yield _feature_major(rows), self.test_labels[part]
+
+    def digest(self) -> str:
+        """32 hexadecimal digits of the contents: images, labels, mean and deviation."""
+        found = hashlib.blake2b(digest_size=16)
+        for name in TENSORS:
+            plain = getattr(self, name).detach().cpu().contiguous()
+            found.update(f"{plain.dtype}{list(plain.shape)}".encode())
+            found.update(memoryview(plain.numpy()))  # pyright: ignore[reportArgumentType]
+        return found.hexdigest()
+
     def to(self, device: torch.device | str) -> Dataset:
         """The same data with every tensor on ``device``, where batches are then made."""
         if torch.device(device) == self.train_images.device:
@@ -124,6 +185,13 @@ class Dataset:
         return dataclasses.replace(
             self, **{name: getattr(self, name).to(device) for name in TENSORS}
         )
+
+
+def _feature_major(rows: torch.Tensor) -> torch.Tensor:
+    """[B, ...] as new, contiguous memory [features, B]."""
+    flat = rows.flatten(1).t()
+    # a batch of one is contiguous as it stands, but may be a view of what the data set keeps
+    return flat.clone(memory_format=torch.contiguous_format)
 
 
 def _describe(tensor: torch.Tensor) -> str:

@@ -1,4 +1,7 @@
-"""The batches of an epoch, feature-major: [c*h*w, B], as the networks keep their activations."""
+"""Which samples make the batches of an epoch.
+
+Batches are feature-major, [c*h*w, B], as the networks keep their activations.
+"""
 
 from __future__ import annotations
 
@@ -6,78 +9,79 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from wireloom.base import permutation
+from wireloom.base import InvalidValue, permutation
 from wireloom.data.checks import whole
-from wireloom.data.dataset import Dataset
-from wireloom.data.transforms import apply, check_names, draw, normalise
-
-Batch = tuple[torch.Tensor, torch.Tensor]
+from wireloom.data.samples import Batch, Samples
 
 
-def steps_per_epoch(dataset: Dataset, batch: int) -> int:
+def steps_per_epoch(data: Samples, batch: int) -> int:
     """How many batches ``batches`` yields: N // batch, and 1 where N < batch."""
-    return max(1, len(dataset.train_images) // whole("batch", batch, least=1))
+    return max(1, data.train_count // whole("batch", batch, least=1))
 
 
 def batches(
-    dataset: Dataset, *, batch: int, data_seed: int, epoch: int, augment: Sequence[str]
+    data: Samples,
+    *,
+    batch: int,
+    data_seed: int,
+    epoch: int,
+    augment: Sequence[str],
+    start: int = 0,
+    share: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
     """The training batches of one epoch: normalised, augmented, in an order of their own.
 
     The order is keyed by (data_seed, epoch), a sample's augmentation by (data_seed, epoch, its
-    index), so an epoch can be made again, or made without those before it.
+    index), so an epoch can be made again, from any step on, or made without those before it.
 
     Args:
-        dataset: whose training images are walked once.
+        data: whose training images are walked once.
         batch: images a step. What is left at the end is dropped; a training set smaller than a
             batch makes one batch.
         data_seed: the seed of order and augmentation.
         epoch: from 0.
-        augment: names among "flip" and "crop", such as ``dataset.augment``; () for none.
+        augment: names of augmentations, such as ``data.augment``; () for none.
+        start: the first step to make, from 0; those before it cost nothing.
+        share: (i, n): of each batch only the i-th of n equal parts, in order, for n processes that
+            train together.
 
     Returns:
         An iterator over (features, labels): float32 [c*h*w, B], contiguous, without unit; int64
-        [B]. Each is new memory, on the data set's device.
+        [B]. Each is new memory, on the data's device.
 
     Raises:
-        InvalidValue: at the call, for a bad argument.
-
-    Cost: a gather and a transposition a batch where ``dataset.train_features`` is kept;
-    otherwise also a pass that normalises.
+        InvalidValue: at the call, for a bad argument, or a batch that does not part evenly.
 
     Example:
         >>> for features, labels in batches(data, batch=128, data_seed=0, epoch=0, augment=()):
         ...     loss = criterion(net(features), labels)
     """
-    size = min(whole("batch", batch, least=1), len(dataset.train_images))
+    size = min(whole("batch", batch, least=1), data.train_count)
     seed, epoch = whole("data_seed", data_seed), whole("epoch", epoch, least=0)
-    return _batches(dataset, size, seed, epoch, check_names(augment, dataset.image))
+    first = whole("start", start, least=0)
+    part, parts = _share(share)
+    if size % parts:
+        raise InvalidValue(f"`batch` must part evenly among {parts} processes; got {size} samples")
+    order = torch.from_numpy(permutation(data.train_count, "order", seed, epoch))
+    own = size // parts
+    steps = [
+        order[at + part * own : at + (part + 1) * own]
+        for at in range(first * size, data.train_count - size + 1, size)
+    ]
+    names = data.check_augment(augment)
+    return data.training(steps, data_seed=seed, epoch=epoch, augment=names)
 
 
-def _batches(
-    dataset: Dataset, size: int, seed: int, epoch: int, names: tuple[str, ...]
+def evaluation_batches(
+    data: Samples, batch: int, *, share: tuple[int, int] = (0, 1)
 ) -> Iterator[Batch]:
-    images, features = dataset.train_images, dataset.train_features
-    count, device = len(images), images.device
-    order = torch.from_numpy(permutation(count, "order", seed, epoch)).to(device)
-    draws = draw(count, names, seed, epoch, device)
-    for start in range(0, count - size + 1, size):
-        chosen = order[start : start + size]
-        if features is not None:
-            rows = features.index_select(0, chosen)  # [B, c*h*w]
-        else:
-            rows = normalise(images.index_select(0, chosen), dataset.mean, dataset.std)
-        if names:
-            rows = apply(rows.view(size, *dataset.image), draws, chosen)
-        yield _feature_major(rows), dataset.train_labels.index_select(0, chosen)
-
-
-def evaluation_batches(dataset: Dataset, batch: int) -> Iterator[Batch]:
     """The test images in order, normalised; the last batch may be short.
 
     Args:
-        dataset: whose test images are walked.
+        data: whose test images are walked.
         batch: images a step.
+        share: (i, n): only every n-th batch, from the i-th on, for n processes that evaluate
+            together; a batch has the same samples whatever the share.
 
     Returns:
         An iterator over (features, labels): float32 [c*h*w, B], contiguous, without unit; int64
@@ -86,22 +90,15 @@ def evaluation_batches(dataset: Dataset, batch: int) -> Iterator[Batch]:
     Raises:
         InvalidValue: at the call, if ``batch`` is not an integer of at least 1.
     """
-    return _evaluation_batches(dataset, whole("batch", batch, least=1))
+    size = whole("batch", batch, least=1)
+    part, parts = _share(share)
+    count = data.test_count
+    steps = [slice(at, min(at + size, count)) for at in range(part * size, count, parts * size)]
+    return data.testing(steps)
 
 
-def _evaluation_batches(dataset: Dataset, size: int) -> Iterator[Batch]:
-    images, features = dataset.test_images, dataset.test_features
-    for start in range(0, len(images), size):
-        part = slice(start, start + size)
-        if features is not None:
-            rows = features[part]  # [B, c*h*w]
-        else:
-            rows = normalise(images[part], dataset.mean, dataset.std)
-        yield _feature_major(rows), dataset.test_labels[part]
-
-
-def _feature_major(rows: torch.Tensor) -> torch.Tensor:
-    """[B, ...] as new, contiguous memory [features, B]."""
-    flat = rows.flatten(1).t()
-    # a batch of one is contiguous as it stands, but may be a view of what the data set keeps
-    return flat.clone(memory_format=torch.contiguous_format)
+def _share(share: tuple[int, int]) -> tuple[int, int]:
+    part, parts = share
+    if not 0 <= part < parts:
+        raise InvalidValue(f"`share` must be (i, n) with 0 <= i < n; got {share}")
+    return part, parts

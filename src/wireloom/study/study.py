@@ -20,7 +20,6 @@ from wireloom.store import Run as Row
 from wireloom.study.engine import Engine, Event, Local
 from wireloom.study.plan import BASELINE, Plan, Run, differences
 from wireloom.training import Result, fit
-from wireloom.training.checkpoint import digest
 from wireloom.wiring import measure
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ class Study:
         """
         path = Path(folder)
         data = dataset or load(plan.data, limit=plan.limit, test_limit=plan.test_limit)
-        found = digest(data)
+        found = data.digest()
         plan.chunks(data)  # every check of shapes and budgets, before anything is written
         if (path / "study.json").exists():
             there = cls.open(path, dataset=dataset)
@@ -178,7 +177,7 @@ class Study:
                     f"{self.folder} was made with data of your own; give it again as `dataset`"
                 )
             data = load(self.plan.data, limit=self.plan.limit, test_limit=self.plan.test_limit)
-        if digest(data) != self.data_digest:
+        if data.digest() != self.data_digest:
             raise InvalidValue(f"data '{self.plan.data}' has changed since the study was made")
         return data
 

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from wireloom.base import InvalidValue, write_whole
-from wireloom.data import Dataset
 from wireloom.nn import WiredConv2d, WiredLinear
 from wireloom.training.recipe import NUMERICS
 
@@ -22,23 +21,6 @@ if TYPE_CHECKING:
 FORMAT = "wireloom.training/1"
 
 
-def digest(dataset: Dataset) -> str:
-    """32 hexadecimal digits of a data set's contents."""
-    found = hashlib.blake2b(digest_size=16)
-    for tensor in (
-        dataset.train_images,
-        dataset.train_labels,
-        dataset.test_images,
-        dataset.test_labels,
-        dataset.mean,
-        dataset.std,
-    ):
-        plain = tensor.detach().cpu().contiguous()
-        found.update(f"{plain.dtype}{list(plain.shape)}".encode())
-        found.update(memoryview(plain.numpy()))  # pyright: ignore[reportArgumentType]
-    return found.hexdigest()
-
-
 def identity(training: Training) -> str:
     """What a training is of, before its first epoch: all that its result depends on, as a digest.
 
@@ -46,7 +28,7 @@ def identity(training: Training) -> str:
     """
     optimiser = training.optimiser
     found = hashlib.blake2b(digest_size=16)
-    settings = [vars(training.recipe), digest(training.data), NUMERICS]
+    settings = [vars(training.recipe), training.data.digest(), NUMERICS]
     found.update(json.dumps(settings, default=list).encode())
     for module in training.population.net.modules():
         if isinstance(module, WiredLinear | WiredConv2d):

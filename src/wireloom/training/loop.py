@@ -14,7 +14,7 @@ from torch import Tensor
 
 from wireloom.base import InvalidValue
 from wireloom.compute import cross_entropy
-from wireloom.data import Dataset, batches, evaluation_batches
+from wireloom.data import Samples, batches, evaluation_batches
 from wireloom.models import Member, Net, Population
 from wireloom.training import checkpoint as checkpoints
 from wireloom.training.machine import available_memory, machine
@@ -50,7 +50,7 @@ class Result:
 class Training:
     """A training in progress: population, optimiser and curves, between two epochs."""
 
-    def __init__(self, population: Population, data: Dataset, optimiser: Optimiser) -> None:
+    def __init__(self, population: Population, data: Samples, optimiser: Optimiser) -> None:
         self.population, self.data, self.optimiser = population, data, optimiser
         self.recipe = optimiser.recipe
         self.epoch = 0
@@ -144,7 +144,7 @@ class Training:
                 wrong += missed
         finally:
             self.exchange()
-        count = len(self.data.test_labels)
+        count = self.data.test_count
         return (losses / count).cpu(), (100.0 * wrong.double() / count).cpu()
 
     def result(self) -> Result:
@@ -178,11 +178,12 @@ def _of(net: Net | Population) -> Population:
     return net if isinstance(net, Population) else Population(net)
 
 
-def check(population: Population, data: Dataset) -> None:
+def check(population: Population, data: Samples) -> None:
     """Raise unless the population's inputs and outputs fit the data."""
-    if not isinstance(data, Dataset):
+    if not isinstance(data, Samples):
         raise InvalidValue(
-            f"`data` of fit must be a Dataset, such as data.load gives; got {data!r}"[:200]
+            "`data` of fit must be a Dataset or other Samples, such as data.load gives; "
+            f"got {str(data)[:100]!r}"
         )
     shape = population.members[0].shape
     channels, height, width = data.image
@@ -204,7 +205,7 @@ def check(population: Population, data: Dataset) -> None:
 
 def fit(
     net: Net | Population,
-    data: Dataset,
+    data: Samples,
     recipe: Recipe | None = None,
     *,
     lr: float | Sequence[float] | Tensor | None = None,
