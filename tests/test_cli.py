@@ -377,7 +377,7 @@ def test_explore_on_a_device_that_is_not_there_is_refused(wireloom, tmp_path: Pa
 def test_dry_run_says_the_time_and_writes_nothing(wireloom, tmp_path: Path) -> None:
     said = wireloom("explore", *TINY.split(), "--dry-run", "--out", tmp_path / "study")
     assert said.code == 0
-    assert "14 networks in 1 populations of up to 14" in said.out
+    assert "14 networks in one population" in said.out
     assert re.search(r"about \d+:\d\d with 1 process", said.out)
     assert list(tmp_path.iterdir()) == []
 

@@ -14,7 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
+from wireloom import training
+from wireloom.base import InvalidValue
 from wireloom.cli import main
+from wireloom.cli import training as cli_training
 from wireloom.data import load as load_data
 from wireloom.models import load, population, save
 from wireloom.wiring import Wiring, ws_flex
@@ -155,6 +158,30 @@ def test_bad_input_is_one_sentence(call, tmp_path, words, said):
     assert said in err
     assert err.count("\n") == 1
     assert not (tmp_path / "net" / "net.safetensors").exists()
+
+
+def test_recipes_have_names_and_options_override_them(call, monkeypatch, tmp_path):
+    seen = []
+
+    def fit(net, data, recipe, **rest):
+        seen.append(recipe)
+        raise InvalidValue("far enough")
+
+    monkeypatch.setattr(training, "fit", fit)
+    assert tuple(training.RECIPES) == cli_training.RECIPES
+    for name in ([], ["--recipe", "imagenet"], ["--recipe", "imagenet-efficientnet"]):
+        more = ["--epochs", 3, "--lr", 0.05] if name else []
+        code, _, _ = call("train", *SMALL, *WIRED, *name, *more, "--out", tmp_path / "net")
+        assert code == 2
+    short, imagenet, efficientnet = seen
+    assert short == training.Recipe(epochs=30, batch=32, lr=0.1, weight_decay=5e-4)
+    assert (imagenet.epochs, imagenet.batch, imagenet.lr) == (3, 32, 0.05)
+    assert (imagenet.weight_decay, imagenet.momentum, imagenet.schedule) == (1e-4, 0.9, "cosine")
+    assert efficientnet.weight_decay == 5e-5
+    published = {name: (r.epochs, r.batch, r.lr) for name, r in training.RECIPES.items()}
+    assert published["cifar10"] == (200, 128, 0.1)
+    assert published["imagenet"] == (100, 256, 0.1)
+    assert published["imagenet-efficientnet"] == (100, 512, 0.2)
 
 
 def test_another_training_in_the_same_folder_is_refused(call, tmp_path):

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
         to_torch,
     )
     from wireloom.study import Local, Plan, Study, plan_wirings
-    from wireloom.training import Optimiser, Recipe, Result, fit
+    from wireloom.training import RECIPES, Optimiser, Recipe, Result, fit
     from wireloom.wiring import (
         OutOfReach,
         PaperSample,
@@ -123,7 +123,7 @@ _ROOMS = {
         "strengths",
         "to_torch",
     ),
-    "training": ("Optimiser", "Recipe", "Result", "fit"),
+    "training": ("RECIPES", "Optimiser", "Recipe", "Result", "fit"),
     "study": ("Local", "Plan", "Study", "plan_wirings"),
     "analysis": (
         "Effects",
@@ -147,6 +147,7 @@ _ROOMS = {
 _DOORS = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
+    "RECIPES",
     "Cost",
     "Effects",
     "Findings",

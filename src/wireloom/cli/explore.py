@@ -225,7 +225,13 @@ def _dry_run(plan: Any, engine: Any) -> int:
 
     found = estimate(plan, engine)
     print(
-        f"{found.networks:,} networks in {found.chunks} populations of up to {found.largest}\n"
+        f"{found.networks:,} networks in "
+        + (
+            "one population"
+            if found.chunks == 1
+            else f"{found.chunks} populations of up to {found.largest}"
+        )
+        + "\n"
         f"{found.macs:,} multiply-adds a network and sample (dense baseline), "
         f"{found.params:,} parameters; wired widths {found.widths[0]} to {found.widths[1]}\n"
         f"{found.training_macs:.3g} multiply-adds to train them all\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ FOLDER then holds net.safetensors (wireloom.load reads it), curves.csv (losses a
 and state.safetensors. Stopped at any moment, the same command goes on after the last whole epoch
 that was written, to the same result as if it had never stopped."""
 
+RECIPES = ("short", "cifar10", "imagenet", "imagenet-efficientnet")  # of wireloom.training
 EXAMPLES = """
 wireloom train --data digits --width 64 --nodes 16 --degree 5 --out runs/net
 wireloom train --data cifar10:~/cifar10 --model cnn6 --nodes 32 --epochs 30 --out runs/cnn6
@@ -48,27 +50,30 @@ def add(commands: Any) -> None:
     wirings.add_options(command)
     networks.add_options(command.add_argument_group("network"), {})
     recipe = command.add_argument_group("training")
-    for name, kind, default, about in (
-        ("epochs", int, 30, "passes over the training set"),
-        ("batch", int, 128, "samples a step"),
-        ("accumulate", int, 1, "parts of a batch, one after another, to save memory"),
-        ("lr", float, 0.1, "learning rate of the first epoch"),
-        ("weight-decay", float, 5e-4, "of all parameters"),
-        ("smoothing", float, 0.0, "share of a label spread over all classes"),
-        ("average", float, 0.0, "share that a step leaves of the parameters' running average"),
-        ("init-seed", int, 0, "of the initial parameters"),
-        ("data-seed", int, 0, "of the samples' order and augmentation"),
+    recipe.add_argument(
+        "--recipe", choices=RECIPES, default=RECIPES[0],
+        help="settings that the options below override: short (30 epochs), or the paper's for "
+        f"CIFAR-10 (200), ImageNet (100) and ImageNet with EfficientNet (100) ({RECIPES[0]})",
+    )  # fmt: skip
+    for name, kind, about in (
+        ("epochs", int, "passes over the training set (the recipe's)"),
+        ("batch", int, "samples a step (the recipe's)"),
+        ("accumulate", int, "parts of a batch, one after another, to save memory (1)"),
+        ("lr", float, "learning rate of the first epoch (the recipe's)"),
+        ("weight-decay", float, "of all parameters (the recipe's)"),
+        ("smoothing", float, "share of a label spread over all classes (0)"),
+        ("average", float, "share that a step leaves of the parameters' running average (0)"),
+        ("data-seed", int, "of the samples' order and augmentation (0)"),
     ):
-        recipe.add_argument(
-            f"--{name}", type=kind, default=default, metavar="N", help=f"{about} ({default:g})"
-        )
+        recipe.add_argument(f"--{name}", type=kind, metavar="N", help=about)
+    recipe.add_argument(
+        "--init-seed", type=int, default=0, metavar="N", help="of the initial parameters (0)"
+    )
     recipe.add_argument(
         "--every", type=float, default=60.0, metavar="SECONDS",
         help="least time between two writes of the state, after whole epochs (60)",
     )  # fmt: skip
-    recipe.add_argument(
-        "--optimiser", default="sgd", metavar="NAME", help="sgd, adam or adamw (sgd)"
-    )
+    recipe.add_argument("--optimiser", metavar="NAME", help="sgd, adam or adamw (sgd)")
     recipe.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda (cpu)")
     recipe.add_argument(
         "--threads", type=int, default=0, metavar="N", help="of torch, 0 for one a core (0)"
@@ -89,16 +94,17 @@ def train(
     width: int | None,
     stem: int | None,
     hidden: int | None,
-    epochs: int,
-    batch: int,
-    accumulate: int,
-    lr: float,
-    weight_decay: float,
-    smoothing: float,
-    average: float,
+    recipe: str,
+    epochs: int | None,
+    batch: int | None,
+    accumulate: int | None,
+    lr: float | None,
+    weight_decay: float | None,
+    smoothing: float | None,
+    average: float | None,
     init_seed: int,
-    data_seed: int,
-    optimiser: str,
+    data_seed: int | None,
+    optimiser: str | None,
     every: float,
     device: str,
     threads: int,
@@ -107,22 +113,25 @@ def train(
     """Train, saying each epoch, and write what came of it."""
     import torch
 
+    from wireloom import training
     from wireloom.base import InvalidValue
     from wireloom.data import from_folder, load
     from wireloom.models import Build, Net, save
-    from wireloom.training import Recipe, fit
     from wireloom.training.machine import usable_device
 
-    recipe = Recipe(
-        epochs=epochs,
-        batch=batch,
-        accumulate=accumulate,
-        lr=lr,
-        weight_decay=weight_decay,
-        smoothing=smoothing,
-        average=average,
-        optimiser=optimiser,
-        data_seed=data_seed,
+    settings = {
+        "epochs": epochs,
+        "batch": batch,
+        "accumulate": accumulate,
+        "lr": lr,
+        "weight_decay": weight_decay,
+        "smoothing": smoothing,
+        "average": average,
+        "optimiser": optimiser,
+        "data_seed": data_seed,
+    }
+    chosen = replace(
+        training.RECIPES[recipe], **{n: v for n, v in settings.items() if v is not None}
     )
     where = usable_device(device, "--device")
     if len(files) > 1:
@@ -159,10 +168,10 @@ def train(
         folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(threads or torch.get_num_threads())
     shown = _Shown()
-    result = fit(
+    result = training.fit(
         net,
         samples.to(where),
-        recipe,
+        chosen,
         checkpoint=folder / "state.safetensors",
         every=every,
         watch=shown,

@@ -3,6 +3,6 @@
 from wireloom.training.loop import Result, fit
 from wireloom.training.machine import machine
 from wireloom.training.optimiser import Optimiser
-from wireloom.training.recipe import NUMERICS, Recipe
+from wireloom.training.recipe import NUMERICS, RECIPES, Recipe
 
-__all__ = ["NUMERICS", "Optimiser", "Recipe", "Result", "fit", "machine"]
+__all__ = ["NUMERICS", "RECIPES", "Optimiser", "Recipe", "Result", "fit", "machine"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from wireloom.base import InvalidValue, is_whole, nearest
 
@@ -91,3 +92,15 @@ class Recipe:
     def evaluates(self, epoch: int) -> bool:
         """Whether the test set is evaluated after an epoch, counted from 0."""
         return (epoch + 1) % self.evaluate == 0 or epoch + 1 == self.epochs
+
+
+RECIPES = MappingProxyType(
+    {
+        "short": Recipe(epochs=30),
+        "cifar10": Recipe(epochs=200),
+        "imagenet": Recipe(epochs=100, batch=256, weight_decay=1e-4),
+        "imagenet-efficientnet": Recipe(epochs=100, batch=512, lr=0.2, weight_decay=5e-5),
+    }
+)
+"""Recipes by name: a short one, and those of You et al. 2020, appendix and published code. The last
+has the learning rate of its published configuration, where the text says 0.1."""
