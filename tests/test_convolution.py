@@ -55,6 +55,9 @@ CASES = [
     (9, 14, 14, Window.of(3, padding=1)),
     (17, 7, 7, Window.of(3, padding=1)),
     (3, 7, 7, Window.of(3, padding=1)),
+    (4, 30, 14, Window.of(3, padding=1)),
+    (16, 11, 10, Window.of((5, 3), padding=(1, 2))),
+    (7, 12, 21, Window.of(3, stride=(2, 1), padding=(1, 0))),
     (2, 1, 1, Window.of(3, padding=1)),
     (3, 17, 23, Window.of(3, stride=2, padding=1)),
     (18, 14, 14, Window.of(3, stride=2, padding=1)),
@@ -411,6 +414,8 @@ def test_an_images_bits_do_not_depend_on_its_batch():
         *((size, RAGGED, Window.of(3, padding=1)) for size in (7, 14, 28)),
         (7, MIXED, Window.of(3, padding=1)),
         (7, DEPTHWISE, Window.of(3, stride=2, padding=1)),
+        (10, RAGGED, Window.of((5, 3), padding=(1, 2))),
+        (9, RAGGED, Window.of(3, stride=(2, 1))),
     ):
         weight, x, upstream = operands(pattern, 19, size, size, window)
         y, _, dx = results(pattern, window, weight, x, upstream)

@@ -2,6 +2,7 @@
 #include "depthwise.hpp"
 #include "kernels.hpp"
 #include "maps.hpp"
+#include "patches.hpp"
 #include "vectors.hpp"
 
 #include <algorithm>
@@ -222,12 +223,118 @@ void run_share(const Work& work, const Sweep& s, const Share& share, Store& cell
     }
 }
 
+// Images in patches: groups from..until of a span, on cells that are filled.
+void run_patches(const Work& work, const Patches& p, const Share& share, const float* cells, Store& store,
+                 std::vector<int32_t>& inputs) {
+    const ConvolutionArgs& a = work.args;
+    const Maps& m = a.maps;
+    const int64_t out_width = a.back ? m.width : m.out_width, plane = out_width * (a.back ? m.height : m.out_height);
+    const int64_t kernel = m.taps();
+    float* outputs = store.floats(kPatchRows * p.outputs());
+    for (int64_t g = share.span.begin; g < share.span.end; ++g) {
+        if (work.without && alone(work.side, g)) continue;
+        const int64_t first = work.side.top[g], rows = work.side.rows(g), read = work.side.count(g);
+        if (static_cast<int64_t>(inputs.size()) < read) inputs.resize(read);
+        work.side.list(g, share.span.first, inputs.data());
+        const float* weights = work.weights + work.weight_first[g] * kernel;
+        const int64_t stride = read * kernel, tiles = (rows + kPatchRows - 1) / kPatchRows;
+        for (int64_t t = 0; t < tiles; ++t) {
+            const int64_t row = rows * t / tiles, count = rows * (t + 1) / tiles - row;
+            const PatchGroup group{inputs.data(), read, weights + row * stride, stride, kernel, p.taps.data(),
+                                   static_cast<int64_t>(p.taps.size()), p.pitch * kLanes, p.channel};
+            Patches::Target lanes[kPatchRows][kLanes];
+            for (int64_t r = 0; r < count; ++r)
+                p.targets(a.y + ((first + row + r) * m.images + share.image) * plane, share.top, out_width, plane,
+                          lanes[r]);
+            for (int64_t i = 0; i < p.height; ++i) {
+                for (int64_t r = 0; r < count; ++r) p.fetch(lanes[r], i, out_width);
+                patch_row(p, group, count, cells + i * group.pitch, outputs + i * p.width * kLanes);
+            }
+            for (int64_t r = 0; r < count; ++r) p.place(outputs + r * p.outputs(), lanes[r], out_width);
+        }
+    }
+}
+
+// Fills the cells of the channels from..until of a share's span.
+void fill_patches(const Work& work, const Patches& p, const Share& share, int64_t from, int64_t until, float* cells) {
+    const int64_t images = work.args.maps.images, plane = p.rows.inputs * p.columns.inputs;
+    for (int64_t c = from; c < until; ++c)
+        p.fill(work.args.x + (c * images + share.image) * plane, images * plane, share.top,
+               cells + (c - share.span.first) * p.channel);
+}
+
+// The images from..to of a part. Threads take shares of their own, or all of them the groups of one
+// share after another where these are few.
+void run_part(const Work& work, const PatchPart& part, int threads) {
+    const Patches& p = part.patches;
+    const int64_t bands = p.bands(), chunks = (part.to - part.from) / p.images;
+    const int64_t shares = static_cast<int64_t>(work.spans.size()) * chunks * bands;
+    const auto share_of = [&](int64_t i) {
+        return Share{work.spans[i / bands / chunks], part.from + i / bands % chunks * p.images, i % bands * p.band()};
+    };
+    const bool apart = threads == 1 || shares >= 8 * threads;
+    static thread_local Store shared;
+    Store& common = shared;
+#pragma omp parallel num_threads(threads)
+    {
+        static thread_local Store own, outputs;
+        static thread_local std::vector<int32_t> inputs;
+        if (apart) {
+#pragma omp for schedule(dynamic, 1)
+            for (int64_t i = 0; i < shares; ++i) {
+                const Share share = share_of(i);
+                float* cells = own.floats((share.span.last - share.span.first) * p.channel);
+                fill_patches(work, p, share, share.span.first, share.span.last, cells);
+                run_patches(work, p, share, cells, outputs, inputs);
+            }
+        } else {
+            for (int64_t i = 0; i < shares; ++i) {
+                const Share share = share_of(i);
+#pragma omp single
+                common.floats((share.span.last - share.span.first) * p.channel);
+                float* cells = common.floats(0);
+#pragma omp for schedule(static)
+                for (int64_t c = share.span.first; c < share.span.last; ++c)
+                    fill_patches(work, p, share, c, c + 1, cells);
+#pragma omp for schedule(dynamic, 1)
+                for (int64_t g = share.span.begin; g < share.span.end; ++g) {
+                    Share one = share;
+                    one.span.begin = g, one.span.end = g + 1;
+                    run_patches(work, p, one, cells, outputs, inputs);
+                }
+            }
+        }
+    }
+}
+
+// Which images of a sweep are faster in patches than one by one.
+std::vector<PatchPart> patch_parts_of(const Work& work, const Sweep& s, int64_t widest) {
+    if (!Patches::serve(s.columns)) return {};
+    const PlanLists& plan = work.args.plan;
+    const double rows = static_cast<double>(work.args.back ? plan.columns : plan.rows);
+    const double fan = static_cast<double>(plan.weights) / rows;
+    const double ratio = static_cast<double>(work.args.back ? plan.rows : plan.columns) / rows;
+    const double low = static_cast<double>(work.side.groups) / rows;  // few rows reuse little in a sweep
+    const double product = kLanes == 16 ? 0.7 + 0.75 * low : 0.82;
+    Sweep single = s;
+    const double other = product * fan * lay_out_best(single, 1, widest, 0);
+    return patch_parts(s, work.args.maps.images, fan, ratio, widest, other);
+}
+
 void run_sweep(const Work& work, const Sweep& s, int threads) {
     if (s.rows.outputs <= 0 || s.columns.outputs <= 0) return;
+    const Maps& m = work.args.maps;
     int64_t widest = 0;
     for (const Span& span : work.spans) widest = std::max(widest, span.last - span.first);
     const int64_t spans = static_cast<int64_t>(work.spans.size());
-    for (const Part& part : parts_of(s, work.args.maps.images, widest, 1)) {
+    int64_t done = 0;
+    for (const PatchPart& part : patch_parts_of(work, s, widest)) {
+        run_part(work, part, threads);
+        done = part.to;
+    }
+    if (done == m.images) return;
+    for (Part& part : parts_of(s, m.images - done, widest, 1)) {
+        part.from += done, part.to += done;
         const int64_t bands = part.bands(), shares = spans * part.chunks() * bands;
         const int64_t pieces = threads > 1 && shares < 8 * threads ? (8 * threads + shares - 1) / shares : 1;
 #pragma omp parallel num_threads(threads)

@@ -49,6 +49,26 @@ inline void store_some(float* to, Vec v, int64_t count) {
     for (int64_t i = 0; i < count; ++i) to[i] = lanes[i];
 #endif
 }
+// The lanes from..until of a vector, from or to the same places of an array; no other place is touched.
+inline Vec load_between(Vec v, const float* from, int first, int until) {
+#if defined(__AVX512F__)
+    return (Vec)_mm512_mask_loadu_ps((__m512)v, static_cast<__mmask16>((1u << until) - (1u << first)), from);
+#else
+    float lanes[kLanes];
+    store(lanes, v);
+    for (int i = first; i < until; ++i) lanes[i] = from[i];
+    return load(lanes);
+#endif
+}
+inline void store_between(float* to, Vec v, int first, int until) {
+#if defined(__AVX512F__)
+    _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << until) - (1u << first)), (__m512)v);
+#else
+    float lanes[kLanes];
+    store(lanes, v);
+    for (int i = first; i < until; ++i) to[i] = lanes[i];
+#endif
+}
 // A value that stays in its register: compilers else read it from memory at each of its uses.
 inline Vec held(Vec v) {
 #if defined(__AVX512F__)
