@@ -10,8 +10,8 @@ from masked import masked
 from wireloom.data import Dataset, batches, load
 from wireloom.models import Build, Population
 from wireloom.training import Recipe
-from wireloom.training.loop import Training
 from wireloom.training.optimiser import Optimiser
+from wireloom.training.running import Training
 from wireloom.wiring import Wiring, complete, published_sample
 
 

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wireloom.base import InvalidValue
 from wireloom.data import Dataset, batches, from_tensors
 from wireloom.models import Population, build, population
-from wireloom.training import Optimiser, Recipe, Result, fit
-from wireloom.training.loop import Training
+from wireloom.training import Optimiser, Recipe, Result, fit, loop
+from wireloom.training.running import Training
 from wireloom.wiring import Wiring, complete, ring, ws_flex
 
 WIRINGS = [
@@ -29,12 +35,16 @@ BOTH = [
 ]
 
 
-@pytest.fixture(scope="module")
-def data() -> Dataset:
+def made() -> Dataset:
     generator = torch.Generator().manual_seed(7)
     labels = torch.arange(210) % 5
     images = torch.randn(210, 1, 4, 4, generator=generator) + labels[:, None, None, None] * 0.4
     return from_tensors(images[:150], labels[:150], images[150:], labels[150:])
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return made()
 
 
 def make(
@@ -273,6 +283,65 @@ def test_checkpoint_goes_on_to_the_same_result(
     assert_same_bits(whole, resumed)
     for name in ("epochs", "train_loss", "test_loss", "test_error"):
         assert torch.equal(getattr(expected, name), getattr(result, name)), name
+
+
+@pytest.mark.parametrize("average", [0.0, 0.8])
+@settings(max_examples=8, deadline=None)
+@given(stop=st.integers(1, 15))
+def test_checkpoint_within_an_epoch_goes_on_to_the_same_bits(average: float, stop: int) -> None:
+    """Stopped after any step of any epoch, also after an epoch's last, before its evaluation."""
+    data = made()
+    recipe = replace(RECIPE, epochs=3, batch=30, average=average)  # five steps an epoch
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        whole, resumed = make(), make()
+        expected = fit(whole, data, recipe)
+        left = [stop]
+
+        def kill(_: Training) -> None:
+            left[0] -= 1
+            if not left[0]:
+                raise _Killed
+
+        with TemporaryDirectory() as folder:
+            rest: dict[str, Any] = {"checkpoint": Path(folder) / "training.safetensors", "every": 0}
+            with pytest.raises(_Killed):
+                fit(make(), data, recipe, **rest, watch_step=kill)
+            steps: list[tuple[int, int]] = []
+            result = fit(
+                resumed, data, recipe, **rest, watch_step=lambda t: steps.append((t.epoch, t.step))
+            )
+        assert steps == [(i // 5, i % 5 + 1) for i in range(stop, 15)]
+    finally:
+        torch.set_num_threads(before)
+    assert_same_bits(whole, resumed)
+    for name in ("epochs", "train_loss", "test_loss", "test_error"):
+        assert torch.equal(getattr(expected, name), getattr(result, name)), name
+
+
+def test_checkpoints_are_not_written_more_often_than_they_are_worth(
+    data: Dataset, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, written = [0.0], []
+
+    def save(training: Training, path: Path, identity: str) -> None:
+        written.append(now[0])
+        now[0] += 3.0  # what a write takes
+
+    monkeypatch.setattr(loop.checkpoints, "save", save)
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+
+    def step(_: Training) -> None:
+        now[0] += 1.0
+
+    recipe = replace(RECIPE, epochs=40, batch=30, evaluate=40)
+    net = build("mlp", WIRINGS[0], classes=5, image=(1, 4, 4), width=20, stem=18)
+    fit(net, data, recipe, checkpoint=tmp_path / "state", every=5, watch_step=step)
+    assert written[0] == 5
+    gaps = np.diff(written)[:-1]  # the last is written at the end, whenever that is
+    assert len(gaps) >= 1
+    assert set(gaps) == {3 + 60}
 
 
 def test_a_checkpoint_of_other_convolutions_is_refused(data: Dataset, tmp_path) -> None:

@@ -13,20 +13,25 @@ from wireloom.cli.parsing import add_command
 from wireloom.cli.progress import duration
 
 if TYPE_CHECKING:
-    from wireloom.training.loop import Training
+    from wireloom.training.running import Training
 
 TRAIN = """Train one network, on a wiring or dense, at the multiply-adds of its dense baseline.
 
 FOLDER then holds net.safetensors (wireloom.load reads it), curves.csv (losses and error by epoch)
-and state.safetensors. Stopped at any moment, the same command goes on after the last whole epoch
-that was written, to the same result as if it had never stopped."""
+and state.safetensors. Stopped at any moment, the same command goes on from the last state that was
+written, to the same bits as if it had never stopped.
 
+torchrun starts it as several processes, which share each batch: their result is that of one process
+with --accumulate N, to rounding, and each can go on from the other's state."""
+
+STEP_SECONDS = 30.0  # between two lines within an epoch
 RECIPES = ("short", "cifar10", "imagenet", "imagenet-efficientnet")  # of wireloom.training
 EXAMPLES = """
 wireloom train --data digits --width 64 --nodes 16 --degree 5 --out runs/net
 wireloom train --data cifar10:~/cifar10 --model cnn6 --nodes 32 --epochs 30 --out runs/cnn6
 wireloom train best.json --data folder:pictures --size 64 --model mobilenet_v1 --out runs/mine
-wireloom train --dense --data digits --width 64 --out runs/baseline"""
+wireloom train --dense --data digits --width 64 --out runs/baseline
+torchrun --nproc-per-node 2 -m wireloom train --data digits --width 64 --nodes 16 --out runs/two"""
 
 
 def add(commands: Any) -> None:
@@ -58,7 +63,12 @@ def add(commands: Any) -> None:
     for name, kind, about in (
         ("epochs", int, "passes over the training set (the recipe's)"),
         ("batch", int, "samples a step (the recipe's)"),
-        ("accumulate", int, "parts of a batch, one after another, to save memory (1)"),
+        (
+            "accumulate",
+            int,
+            "parts of a batch, one after another, to save memory; a multiple of "
+            "the processes (as many as these)",
+        ),
         ("lr", float, "learning rate of the first epoch (the recipe's)"),
         ("weight-decay", float, "of all parameters (the recipe's)"),
         ("smoothing", float, "share of a label spread over all classes (0)"),
@@ -71,12 +81,16 @@ def add(commands: Any) -> None:
     )
     recipe.add_argument(
         "--every", type=float, default=60.0, metavar="SECONDS",
-        help="least time between two writes of the state, after whole epochs (60)",
+        help="least time between two writes of the state (60)",
     )  # fmt: skip
     recipe.add_argument("--optimiser", metavar="NAME", help="sgd, adam or adamw (sgd)")
     recipe.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda (cpu)")
     recipe.add_argument(
-        "--threads", type=int, default=0, metavar="N", help="of torch, 0 for one a core (0)"
+        "--threads",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of each process, 0 shares cores out (0)",
     )
 
 
@@ -117,12 +131,17 @@ def train(
     from wireloom.base import InvalidValue
     from wireloom.data import from_folder, load
     from wireloom.models import Build, Net, save
-    from wireloom.training.machine import usable_device
+    from wireloom.training import processes
+    from wireloom.training.machine import cores
 
+    rank, count, here = processes.expected()
+    torch.set_num_threads(
+        threads or (cores() // here if count > 1 else torch.get_num_threads()) or 1
+    )
     settings = {
         "epochs": epochs,
         "batch": batch,
-        "accumulate": accumulate,
+        "accumulate": accumulate or (count if count > 1 else None),
         "lr": lr,
         "weight_decay": weight_decay,
         "smoothing": smoothing,
@@ -130,52 +149,63 @@ def train(
         "optimiser": optimiser,
         "data_seed": data_seed,
     }
-    chosen = replace(
-        training.RECIPES[recipe], **{n: v for n, v in settings.items() if v is not None}
-    )
-    where = usable_device(device, "--device")
-    if len(files) > 1:
-        raise InvalidValue(f"`FILE` must be one wiring; got {len(files)}")
-    if dense and (files or wirings.given(options) or options["family"]):
-        raise InvalidValue(
-            "`--dense` has no wiring; leave out the file or the options that draw one"
-        )
-    source, _, path = data.partition(":")
-    if size is not None and source != "folder":
-        raise InvalidValue(f"`--size` is an option of folder:PATH alone; got {data}")
-    samples = load(data, limit=limit) if size is None else from_folder(path, size, limit=limit)
-    ((name, wiring),) = [("dense", None)] if dense else wirings.named(files, options)
-    build = Build(
-        model=model,
-        image=samples.image,
-        classes=samples.classes,
-        budget=networks.budget_of(budget),
-        width=width,
-        stem=stem,
-        hidden=hidden,
-        match=match,
-    )
-    member = build.member(wiring, init_seed)
-    net = Net([member], device=where)
-    cost = net.cost()
-    print(
-        f"{model} on {name}, widths {' '.join(map(str, member.shape.widths))}: {cost.macs:,} "
-        f"multiply-adds, {cost.params:,} parameters; {samples.name}, "
-        f"{len(samples.train_labels):,} training samples"
-    )
     folder = Path(out)
-    with written(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(threads or torch.get_num_threads())
+    try:
+        chosen = replace(
+            training.RECIPES[recipe], **{n: v for n, v in settings.items() if v is not None}
+        )
+        where = processes.device_of(device, "--device")
+        if len(files) > 1:
+            raise InvalidValue(f"`FILE` must be one wiring; got {len(files)}")
+        if dense and (files or wirings.given(options) or options["family"]):
+            raise InvalidValue(
+                "`--dense` has no wiring; leave out the file or the options that draw one"
+            )
+        source, _, path = data.partition(":")
+        if size is not None and source != "folder":
+            raise InvalidValue(f"`--size` is an option of folder:PATH alone; got {data}")
+        samples = load(data, limit=limit) if size is None else from_folder(path, size, limit=limit)
+        ((name, wiring),) = [("dense", None)] if dense else wirings.named(files, options)
+        build = Build(
+            model=model,
+            image=samples.image,
+            classes=samples.classes,
+            budget=networks.budget_of(budget),
+            width=width,
+            stem=stem,
+            hidden=hidden,
+            match=match,
+        )
+        member = build.member(wiring, init_seed)
+        with written(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+    except InvalidValue:
+        if rank == 0:
+            raise
+        return 2  # the first process has said it
+    net = Net([member], device=where)
+    first = rank == 0
+    if first:
+        cost = net.cost()
+        print(
+            f"{model} on {name}, widths {' '.join(map(str, member.shape.widths))}: {cost.macs:,} "
+            f"multiply-adds, {cost.params:,} parameters; {samples.name}, "
+            f"{samples.train_count:,} training samples"
+            + (f"; {count} processes" if count > 1 else "")
+        )
     shown = _Shown()
-    result = training.fit(
-        net,
-        samples.to(where),
-        chosen,
-        checkpoint=folder / "state.safetensors",
-        every=every,
-        watch=shown,
-    )
+    with processes.together(where):
+        result = training.fit(
+            net,
+            samples.to(where),
+            chosen,
+            checkpoint=folder / "state.safetensors",
+            every=every,
+            watch=shown.epoch if first else None,
+            watch_step=shown.step if first else None,
+        )
+    if not first:
+        return 0
     net.eval()
     with written(folder):
         save(net, folder / "net.safetensors")
@@ -189,25 +219,49 @@ def train(
 
 
 class _Shown:
-    """Says each epoch as it ends."""
+    """Says each epoch as it ends, and now and then how far a long one is."""
 
     def __init__(self) -> None:
-        self.started = time.monotonic()
-        self.first: int | None = None
+        self.started = self.shown = time.monotonic()
+        self.first: float | None = None  # epochs done before
+        self.steps = 0  # since the last line
 
-    def __call__(self, training: Training) -> None:
-        epochs, done = training.recipe.epochs, training.epoch
+    def step(self, training: Training) -> None:
+        """Say how far the epoch is, if the last line is long ago."""
+        passed = training.epoch + training.step / training.steps
         if self.first is None:
-            self.first = done - 1
-        left = (time.monotonic() - self.started) / (done - self.first) * (epochs - done)
+            self.first = passed - 1 / training.steps
+        self.steps += 1
+        now = time.monotonic()
+        if now - self.shown < STEP_SECONDS or training.step == training.steps:
+            return
+        rate = self.steps * training.recipe.batch / (now - self.shown)
+        loss = float(training.losses[0]) / training.step
+        print(
+            f"epoch {training.epoch + 1} of {training.recipe.epochs}, step {training.step:,} of "
+            f"{training.steps:,}: train loss {loss:.4f}, {rate:,.0f} samples/s, "
+            f"{self._left(passed, training)} left",
+            flush=True,
+        )
+        self.shown, self.steps = now, 0
+
+    def epoch(self, training: Training) -> None:
+        """Say what the epoch came to."""
+        epochs, done = training.recipe.epochs, training.epoch
         curves = training.curves
         print(
             f"epoch {done:>{len(str(epochs))}} of {epochs}: train loss "
             f"{float(curves['train_loss'][-1][0]):.4f}, test loss "
             f"{float(curves['test_loss'][-1][0]):.4f}, test error "
-            f"{float(curves['test_error'][-1][0]):.2f} %, {duration(left)} left",
+            f"{float(curves['test_error'][-1][0]):.2f} %, {self._left(done, training)} left",
             flush=True,
         )
+        self.shown, self.steps = time.monotonic(), 0
+
+    def _left(self, passed: float, training: Training) -> str:
+        before = self.first if self.first is not None else training.epoch - 1
+        elapsed = time.monotonic() - self.started
+        return duration(elapsed / (passed - before) * (training.recipe.epochs - passed))
 
 
 def _write_curves(path: Path, result: Any) -> None:

@@ -20,7 +20,7 @@ import torch
 
 from wireloom.base import InvalidValue, WireloomError
 from wireloom.store import Run as Row
-from wireloom.training.machine import usable_device
+from wireloom.training.machine import cores, usable_device
 
 if TYPE_CHECKING:
     from wireloom.study.study import Study
@@ -83,11 +83,8 @@ class Local:
 
     def share(self, chunks: int) -> tuple[int, int]:
         """How many processes so many chunks get, and the threads of each."""
-        cores = os.cpu_count() or 1
-        if hasattr(os, "sched_getaffinity"):
-            cores = len(os.sched_getaffinity(0))
-        workers = min(self.workers or (cores if self.device == "cpu" else 1), chunks)
-        return workers, self.threads or max(1, cores // workers)
+        workers = min(self.workers or (cores() if self.device == "cpu" else 1), chunks)
+        return workers, self.threads or max(1, cores() // workers)
 
 
 def _run_here(

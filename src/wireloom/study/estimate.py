@@ -11,8 +11,8 @@ from wireloom.data import load, steps_per_epoch
 from wireloom.models import Population
 from wireloom.study.engine import Local
 from wireloom.study.plan import Plan
-from wireloom.training.loop import Training
 from wireloom.training.optimiser import Optimiser
+from wireloom.training.running import Training
 
 TRIAL_STEPS = 6
 

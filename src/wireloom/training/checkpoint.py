@@ -16,7 +16,7 @@ from wireloom.nn import WiredConv2d, WiredLinear
 from wireloom.training.recipe import NUMERICS
 
 if TYPE_CHECKING:
-    from wireloom.training.loop import Training
+    from wireloom.training.running import Training
 
 FORMAT = "wireloom.training/1"
 
@@ -51,17 +51,19 @@ def _tensors(training: Training) -> dict[str, Tensor]:
 
 
 def save(training: Training, path: str | os.PathLike[str], identity: str) -> None:
-    """Write the state of a training between two epochs."""
+    """Write the state of a training between two steps."""
     from safetensors.torch import save as to_bytes
 
     metadata = {
         "format": FORMAT,
         "identity": identity,
         "epoch": str(training.epoch),
+        "step": str(training.step),
         "steps": str(training.optimiser.steps),
         "seconds": str(training.seconds),
     }
     tensors = {name: t.contiguous() for name, t in _tensors(training).items()}
+    tensors["losses"] = training.losses
     for name, rows in training.curves.items():
         if rows:
             tensors[f"curve.{name}"] = torch.stack(rows)
@@ -94,6 +96,9 @@ def restore(training: Training, path: str | os.PathLike[str], identity: str) -> 
         for name in training.curves:
             rows = stored.get(f"curve.{name}")
             training.curves[name] = [] if rows is None else list(rows)
+        if "losses" in stored:  # else written between two epochs, by an earlier version
+            training.losses.copy_(stored["losses"])
+            training.step = int(metadata["step"])
         training.epoch = int(metadata["epoch"])
         training.optimiser.steps = int(metadata["steps"])
         training.seconds = float(metadata["seconds"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -13,16 +12,16 @@ import torch
 from torch import Tensor
 
 from wireloom.base import InvalidValue
-from wireloom.compute import cross_entropy
-from wireloom.data import Samples, batches, evaluation_batches
+from wireloom.data import Samples
 from wireloom.models import Member, Net, Population
 from wireloom.training import checkpoint as checkpoints
 from wireloom.training.machine import available_memory, machine
 from wireloom.training.optimiser import Optimiser
+from wireloom.training.processes import Processes, current
 from wireloom.training.recipe import Recipe
+from wireloom.training.running import Training, evaluation_batch
 
-EVALUATION_PIXELS = 512 * 32 * 32  # of a batch, with at most 512 samples
-CURVES = ("epoch", "train_loss", "test_loss", "test_error")
+SHARE = 20.0  # a checkpoint takes at most one part in so many of the time
 
 
 @dataclass(frozen=True)
@@ -45,126 +44,6 @@ class Result:
     test_error: Tensor
     seconds: float
     machine: dict[str, str | int]
-
-
-class Training:
-    """A training in progress: population, optimiser and curves, between two epochs."""
-
-    def __init__(self, population: Population, data: Samples, optimiser: Optimiser) -> None:
-        self.population, self.data, self.optimiser = population, data, optimiser
-        self.recipe = optimiser.recipe
-        self.epoch = 0
-        self.seconds = 0.0
-        self.curves: dict[str, list[Tensor]] = {name: [] for name in CURVES}
-        parameters = dict(population.net.named_parameters())
-        self.average = (
-            {name: p.detach().clone() for name, p in parameters.items()}
-            if self.recipe.average
-            else {}
-        )
-        like = next(iter(parameters.values()))
-        self._dtype, self._device = like.dtype, like.device
-
-    def _placed(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        x, labels = batch
-        return x.to(self._device, self._dtype), labels.to(self._device)
-
-    def run_epoch(self) -> None:
-        """Train one epoch, and evaluate after it where the recipe says so."""
-        started = time.perf_counter()
-        recipe, population = self.recipe, self.population
-        population.train()
-        losses = torch.zeros(len(population), dtype=torch.float64, device=self._device)
-        steps = 0
-        for batch in batches(
-            self.data,
-            batch=recipe.batch,
-            data_seed=recipe.data_seed,
-            epoch=self.epoch,
-            augment=self.data.augment if recipe.augment is None else recipe.augment,
-        ):
-            self.optimiser.zero_grad()
-            losses += self._backward(*self._placed(batch))
-            self.optimiser.step(self.epoch)
-            self._follow()
-            steps += 1
-        evaluated = recipe.evaluates(self.epoch)
-        self.epoch += 1
-        if evaluated:
-            loss, error = self.evaluate()
-            self.curves["epoch"].append(torch.tensor(self.epoch))
-            self.curves["train_loss"].append((losses / steps).cpu())
-            self.curves["test_loss"].append(loss)
-            self.curves["test_error"].append(error)
-        self.seconds += time.perf_counter() - started
-
-    def _backward(self, x: Tensor, labels: Tensor) -> Tensor:
-        """Add the gradients of a batch, part by part; its mean loss: [members]."""
-        parts = self.recipe.accumulate
-        total = torch.zeros(len(self.population), device=self._device)
-        for some, theirs in zip(x.chunk(parts, 1), labels.chunk(parts), strict=True):
-            found = self.population.features(some.contiguous())
-            loss, _ = cross_entropy(found, theirs, smoothing=self.recipe.smoothing)
-            if len(theirs) < len(labels):
-                loss = loss * (len(theirs) / len(labels))
-            loss.sum().backward()
-            total += loss.detach()
-        return total
-
-    @torch.no_grad()
-    def _follow(self) -> None:
-        """Let the averages follow the parameters a step."""
-        for name, mean in self.average.items():
-            parameter = self.population.net.get_parameter(name)
-            # One rounding an operation: fused ones differ between a vector's body and its tail.
-            mean += (parameter - mean) * (1.0 - self.recipe.average)
-
-    @torch.no_grad()
-    def exchange(self) -> None:
-        """Swap the parameters and their averages; twice is nothing."""
-        for name, mean in self.average.items():
-            parameter = self.population.net.get_parameter(name)
-            own = parameter.clone()
-            parameter.copy_(mean)
-            mean.copy_(own)
-
-    @torch.no_grad()
-    def evaluate(self) -> tuple[Tensor, Tensor]:
-        """Mean test loss and top-1 test error in percent: float64 [members] each."""
-        self.population.eval()
-        members = len(self.population)
-        losses = torch.zeros(members, dtype=torch.float64, device=self._device)
-        wrong = torch.zeros(members, dtype=torch.int64, device=self._device)
-        self.exchange()
-        try:
-            for batch in evaluation_batches(self.data, evaluation_batch(self.data.image)):
-                x, labels = self._placed(batch)
-                loss, missed = cross_entropy(self.population.features(x), labels)
-                losses += loss.double() * len(labels)
-                wrong += missed
-        finally:
-            self.exchange()
-        count = self.data.test_count
-        return (losses / count).cpu(), (100.0 * wrong.double() / count).cpu()
-
-    def result(self) -> Result:
-        """What the training has come to."""
-        rows = {name: torch.stack(values) for name, values in self.curves.items()}
-        return Result(
-            error=rows["test_error"][-1],
-            loss=rows["test_loss"][-1],
-            epochs=rows["epoch"],
-            train_loss=rows["train_loss"],
-            test_loss=rows["test_loss"],
-            test_error=rows["test_error"],
-            seconds=self.seconds,
-            machine=machine(self._device),
-        )
-
-
-def evaluation_batch(image: tuple[int, ...]) -> int:
-    """Samples that are evaluated at once; of the images' size alone."""
-    return max(1, min(512, EVALUATION_PIXELS // math.prod(image[1:])))
 
 
 def member_bytes(member: Member, batch: int) -> int:
@@ -214,6 +93,7 @@ def fit(
     every: float = 60.0,
     progress: Callable[[int], None] | None = None,
     watch: Callable[[Training], None] | None = None,
+    watch_step: Callable[[Training], None] | None = None,
     memory: int | None = None,
 ) -> Result:
     """Train a network, or a population of them, in place.
@@ -221,21 +101,29 @@ def fit(
     Each member is trained on the mean loss of its own; the population's loss is their sum. A
     population too large for the memory is trained part after part, with the same result.
 
+    In a process group of torch.distributed, each of its n processes works 1/n of the parts that
+    ``recipe.accumulate`` cuts a batch into; the result is that of one process with the same recipe,
+    to rounding. All call fit alike; the first writes the checkpoints, which all must see.
+
     Args:
         net: what to train.
         data: on what.
         recipe: how.
         lr: learning rate of the first epoch instead of the recipe's: one, or one for each member.
         weight_decay: likewise.
-        checkpoint: file that holds the state between epochs; if it is there, the training goes on
-            from it, to the same result as if never stopped. It is left in place at the end.
-        every: seconds between two checkpoints.
+        checkpoint: file that holds the state between two steps; if it is there, the training goes
+            on from it, to the same bits as if never stopped. It is left in place at the end.
+        every: least seconds between two checkpoints; where writing one takes more than a twentieth
+            of that, twenty times as long as it takes. 0 writes one after each step.
         progress: called after each epoch with the number of member-epochs done by it.
         watch: called after each epoch with the training, whose curves can be looked at.
+        watch_step: called after each step with the training.
         memory: bytes that the training may take; what is available by default.
 
     Raises:
-        InvalidValue: if network and data do not fit, or the checkpoint is of another training.
+        InvalidValue: if network and data do not fit, the checkpoint is of another training, or a
+            batch cannot be shared among the processes.
+        ProcessLost: if another process of the group has ended.
 
     Example:
         >>> fit(build("mlp", w, image=(1, 8, 8), width=64, stem=64), load("digits"), Recipe())
@@ -243,25 +131,45 @@ def fit(
     recipe = recipe or Recipe()
     population = _of(net)
     check(population, data)
+    processes = current()
+    _check_shares(recipe, data, processes)
     optimiser = Optimiser(population, recipe, lr=lr, weight_decay=weight_decay)
     where = next(population.net.parameters()).device
     limit = memory if memory is not None else available_memory(where) * 3 // 4
     parts = _parts([member_bytes(m, recipe.batch) for m in population.members], limit)
+    if processes.count > 1 and len(parts) > 1:
+        raise InvalidValue(
+            f"the population of {len(population)} must fit the memory to be trained by "
+            f"{processes.count} processes; it would take {len(parts)} parts"
+        )
     results = []
     for i, ids in enumerate(parts):
         path = None
         if checkpoint is not None:
             path = Path(checkpoint) if len(parts) == 1 else Path(f"{checkpoint}.{i}")
-        if len(parts) == 1:
-            training = Training(population, data, optimiser)
-            _train(training, path, every, progress, watch)
-        else:
-            part = population.keep(ids)
-            training = Training(part, data, optimiser.keep(ids, part))
-            _train(training, path, every, progress, watch)
-            population.load(ids[0], part)
-        results.append(training.result())
+        some = population if len(parts) == 1 else population.keep(ids)
+        its = optimiser if len(parts) == 1 else optimiser.keep(ids, some)
+        training = Training(some, data, its, processes)
+        _train(training, path, every, progress, watch, watch_step)
+        if len(parts) > 1:
+            population.load(ids[0], some)
+        results.append(_result(training))
     return _joined(results)
+
+
+def _check_shares(recipe: Recipe, data: Samples, processes: Processes) -> None:
+    """Raise unless every process gets the same number of equal parts of a batch."""
+    count, batch = processes.count, min(recipe.batch, data.train_count)
+    if recipe.accumulate % count:
+        raise InvalidValue(
+            f"`accumulate` of a recipe must be a multiple of the {count} processes that train; "
+            f"got {recipe.accumulate}"
+        )
+    if count > 1 and batch % recipe.accumulate:
+        raise InvalidValue(
+            f"`batch` of a recipe must part evenly into `accumulate` = {recipe.accumulate} where "
+            f"{count} processes train; got {batch} samples"
+        )
 
 
 def _parts(sizes: Sequence[int], limit: int) -> list[range]:
@@ -281,25 +189,71 @@ def _train(
     every: float,
     progress: Callable[[int], None] | None,
     watch: Callable[[Training], None] | None,
+    watch_step: Callable[[Training], None] | None,
 ) -> None:
-    recipe, population = training.recipe, training.population
-    identity = checkpoints.identity(training) if path else ""
+    recipe, population, processes = training.recipe, training.population, training.processes
+    identity = checkpoints.identity(training) if path or processes.count > 1 else ""
     if path and path.exists():
         checkpoints.restore(training, path, identity)
-        if progress:
+        if progress and training.epoch:
             progress(training.epoch * len(population))
-    saved = time.monotonic()
+    processes.agree(f"{identity} {training.epoch} {training.step}")
+    keeper = _Keeper(training, path if processes.rank == 0 else None, every, identity)
+
+    def after_step() -> None:
+        keeper.step()
+        if watch_step:
+            watch_step(training)
+
     while training.epoch < recipe.epochs:
-        training.run_epoch()
-        last = training.epoch == recipe.epochs
-        if path and (last or time.monotonic() - saved >= every):
-            checkpoints.save(training, path, identity)
-            saved = time.monotonic()
+        training.run_epoch(after_step)
+        if training.epoch == recipe.epochs:
+            keeper.save()
+        else:
+            keeper.step()
         if progress:
             progress(len(population))
         if watch:
             watch(training)
     training.exchange()  # the networks end with their averages
+
+
+class _Keeper:
+    """Writes a training's checkpoints, not so often that it would notice."""
+
+    def __init__(self, training: Training, path: Path | None, every: float, identity: str) -> None:
+        self.training, self.path, self.identity = training, path, identity
+        self.every = self.pause = every
+        self.saved = time.monotonic()
+
+    def step(self) -> None:
+        """Write one if it is time."""
+        if self.path and time.monotonic() - self.saved >= self.pause:
+            self.save()
+
+    def save(self) -> None:
+        if not self.path:
+            return
+        started = time.monotonic()
+        checkpoints.save(self.training, self.path, self.identity)
+        self.saved = time.monotonic()
+        if self.every > 0:
+            self.pause = max(self.every, SHARE * (self.saved - started))
+
+
+def _result(training: Training) -> Result:
+    """What a training has come to."""
+    rows = {name: torch.stack(values) for name, values in training.curves.items()}
+    return Result(
+        error=rows["test_error"][-1],
+        loss=rows["test_loss"][-1],
+        epochs=rows["epoch"],
+        train_loss=rows["train_loss"],
+        test_loss=rows["test_loss"],
+        test_error=rows["test_error"],
+        seconds=training.seconds,
+        machine=machine(training.device),
+    )
 
 
 def _joined(results: list[Result]) -> Result:
