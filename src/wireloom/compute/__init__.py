@@ -11,6 +11,7 @@ from wireloom.compute.losses import cross_entropy
 from wireloom.compute.normalisation import norm
 from wireloom.compute.ops import outer, product
 from wireloom.compute.pattern import Pattern
+from wireloom.compute.pooling import largest
 from wireloom.compute.window import Window
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "convolution_outer",
     "cross_entropy",
     "gated",
+    "largest",
     "norm",
     "outer",
     "pool",

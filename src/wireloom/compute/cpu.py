@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from wireloom.compute.window import Window
 from wireloom.native import _native
 
 
@@ -181,6 +182,26 @@ def pixel_sums(x: Tensor, y: Tensor | None) -> Tensor:
         torch.get_num_threads(),
     )
     return sums
+
+
+def largest(x: Tensor, dy: Tensor | None, window: Window) -> Tensor:
+    """The largest of each window of maps [channels, images, height, width]; or x's gradient."""
+    assert window.dilation == (1, 1)
+    *planes, height, width = x.shape
+    size = window.output(height, width)
+    x, dy = x.contiguous(), None if dy is None else dy.contiguous()
+    made = torch.empty(*planes, *(size if dy is None else (height, width)))
+    _native.largest(
+        planes[0] * planes[1],
+        address(x, *x.shape),
+        0 if dy is None else address(dy, *planes, *size),
+        made.data_ptr(),
+        window.numbers,
+        height,
+        width,
+        torch.get_num_threads(),
+    )
+    return made
 
 
 class Stepped(NamedTuple):

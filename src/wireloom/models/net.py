@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from wireloom.base import InvalidValue
-from wireloom.compute import Pattern, Window, gated, pool, sigmoid, silu
+from wireloom.compute import Pattern, Window, gated, largest, pool, sigmoid, silu
 from wireloom.models.costs import Cost
 from wireloom.models.member import Member
 from wireloom.models.parts import (
@@ -303,8 +303,7 @@ class LargestOf(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """[channels, images, height, width] to the like."""
-        w = self.window
-        return nn.functional.max_pool2d(x, w.size, w.stride, w.padding, w.dilation)
+        return largest(x, self.window)
 
 
 class MeanOf(nn.Module):

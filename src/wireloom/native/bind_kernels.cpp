@@ -186,6 +186,12 @@ void bind_kernels(nb::module_& m) {
         nb::gil_scoped_release release;
         body().activations.row_sums(at<float>(x), at<float>(y), at<float>(sums), rows, count, threads);
     });
+    m.def("largest", [](int64_t planes, Address x, Address dy, Address y, const std::vector<int64_t>& window,
+                        int64_t height, int64_t width, int threads) {
+        const LargestArgs args{planes, at<float>(x), at<float>(dy), at<float>(y), maps_of(window, 1, height, width)};
+        nb::gil_scoped_release release;
+        body().activations.largest(args, threads);
+    });
     m.def("loss", [](int64_t members, int64_t classes, int64_t batch, Address logits, Address labels, Address losses,
                      Address wrong, Address gradient, float smoothing, int threads) {
         const LossArgs args{members, classes, batch, at<float>(logits), at<int64_t>(labels), at<float>(losses),

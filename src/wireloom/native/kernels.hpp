@@ -109,6 +109,15 @@ struct LossArgs {
     float smoothing;
 };
 
+// y[plane] = the largest value of each window of x[plane], as torch's max_pool2d; or, going back, dx.
+struct LargestArgs {
+    int64_t planes;
+    const float* x;   // [planes, height, width]
+    const float* dy;  // [planes, out_height, out_width] or null
+    float* y;         // [planes, out_height, out_width]; going back, dx [planes, height, width]
+    Maps maps;
+};
+
 // One flat parameter of a population: member m owns start[m] .. start[m+1].
 struct Parameter {
     const int64_t* start;     // [members + 1]
@@ -164,6 +173,7 @@ struct Activations {
     void (*exponential)(const float* x, float* y, int64_t size, int threads);
     void (*sigmoid)(const float* x, float* y, int64_t size, int threads);
     void (*row_sums)(const float* x, const float* y, float* sums, int64_t rows, int64_t count, int threads);
+    void (*largest)(const LargestArgs&, int threads);
 };
 
 struct Optimisers {
