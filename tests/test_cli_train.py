@@ -140,7 +140,7 @@ def test_a_folder_of_pictures_and_another_architecture(call, tmp_path):
     ("words", "said"),
     [
         (["--model", "vgg"], "`model` 'vgg' is not known"),
-        (["--size", "8"], "`--size` is an option of folder:PATH alone; got digits"),
+        (["--size", "8"], "`--size` is an option of folder:PATH and stream:PATH alone; got digits"),
         (["--dense", "--nodes", "8"], "`--dense` has no wiring"),
         (["--nodes", "20"], "must not exceed the narrowest layer, `width` = 16; got 20 nodes"),
         (["--epochs", "0"], "`epochs` of a recipe"),

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from wireloom.cli import networks, wirings
 from wireloom.cli.files import written
 from wireloom.cli.parsing import add_command
-from wireloom.cli.progress import duration
+from wireloom.cli.progress import counting, duration
 
 if TYPE_CHECKING:
+    from wireloom.data import Samples
     from wireloom.training.running import Training
 
 TRAIN = """Train one network, on a wiring or dense, at the multiply-adds of its dense baseline.
@@ -30,6 +31,7 @@ EXAMPLES = """
 wireloom train --data digits --width 64 --nodes 16 --degree 5 --out runs/net
 wireloom train --data cifar10:~/cifar10 --model cnn6 --nodes 32 --epochs 30 --out runs/cnn6
 wireloom train best.json --data folder:pictures --size 64 --model mobilenet_v1 --out runs/mine
+wireloom train --data stream:~/imagenet --model resnet34 --nodes 64 --recipe imagenet --out runs/r34
 wireloom train --dense --data digits --width 64 --out runs/baseline
 torchrun --nproc-per-node 2 -m wireloom train --data digits --width 64 --nodes 16 --out runs/two"""
 
@@ -47,9 +49,23 @@ def add(commands: Any) -> None:
     )
     option(
         "--data", metavar="DATA", required=True,
-        help="patches, digits, cifar10:PATH or folder:PATH",
+        help="patches, digits, cifar10:PATH, folder:PATH, or stream:PATH for a folder whose "
+        "pictures are read as they are needed, cut, mirrored and lit at random, as ImageNet's",
     )  # fmt: skip
-    option("--size", type=int, metavar="N", help="of folder: pictures are cut to N x N pixels")
+    option(
+        "--size", type=int, metavar="N",
+        help="of folder and stream: pictures are cut to N x N pixels (stream: 224)",
+    )  # fmt: skip
+    option(
+        "--resize", type=int, metavar="N",
+        help="of stream: the shorter side before the cut in testing (256 for 224)",
+    )  # fmt: skip
+    option(
+        "--readers", type=int, metavar="N", help="of stream: threads that read, 0 for one a core"
+    )
+    option(
+        "--check", action="store_true", help="of stream: read every picture once before training"
+    )
     option("--limit", type=int, metavar="N", help="most training samples (all)")
     option("--dense", action="store_true", help="the dense baseline, without a wiring")
     wirings.add_options(command)
@@ -100,6 +116,9 @@ def train(
     out: str,
     data: str,
     size: int | None,
+    resize: int | None,
+    readers: int | None,
+    check: bool,
     limit: int | None,
     dense: bool,
     model: str,
@@ -128,11 +147,9 @@ def train(
     import torch
 
     from wireloom import training
-    from wireloom.base import InvalidValue
-    from wireloom.data import from_folder, load
+    from wireloom.base import InvalidValue, cores
     from wireloom.models import Build, Net, save
     from wireloom.training import processes
-    from wireloom.training.machine import cores
 
     rank, count, here = processes.expected()
     torch.set_num_threads(
@@ -161,10 +178,7 @@ def train(
             raise InvalidValue(
                 "`--dense` has no wiring; leave out the file or the options that draw one"
             )
-        source, _, path = data.partition(":")
-        if size is not None and source != "folder":
-            raise InvalidValue(f"`--size` is an option of folder:PATH alone; got {data}")
-        samples = load(data, limit=limit) if size is None else from_folder(path, size, limit=limit)
+        samples = _samples(data, size, resize, readers, limit)
         ((name, wiring),) = [("dense", None)] if dense else wirings.named(files, options)
         build = Build(
             model=model,
@@ -177,6 +191,8 @@ def train(
             match=match,
         )
         member = build.member(wiring, init_seed)
+        if check:
+            _check(samples)
         with written(folder):
             folder.mkdir(parents=True, exist_ok=True)
     except InvalidValue:
@@ -216,6 +232,36 @@ def train(
     )
     print(f"The network: {folder / 'net.safetensors'}\nThe curves: {folder / 'curves.csv'}")
     return 0
+
+
+def _samples(
+    data: str, size: int | None, resize: int | None, readers: int | None, limit: int | None
+) -> Samples:
+    from wireloom.base import InvalidValue
+    from wireloom.data import from_folder, load, stream_folder
+
+    source, _, path = data.partition(":")
+    for name, value, sources in (
+        ("size", size, ("folder", "stream")),
+        ("resize", resize, ("stream",)),
+        ("readers", readers, ("stream",)),
+    ):
+        if value is not None and source not in sources:
+            names = " and ".join(f"{s}:PATH" for s in sources)
+            raise InvalidValue(f"`--{name}` is an option of {names} alone; got {data}")
+    if source == "stream":
+        return stream_folder(path, size or 224, resize=resize, workers=readers or 0, limit=limit)
+    return load(data, limit=limit) if size is None else from_folder(path, size, limit=limit)
+
+
+def _check(samples: Samples) -> None:
+    from wireloom.base import InvalidValue
+    from wireloom.data import Streamed
+
+    if not isinstance(samples, Streamed):
+        raise InvalidValue("`--check` is an option of stream:PATH alone; others are read whole")
+    with counting("pictures read") as told:
+        samples.check(told)
 
 
 class _Shown:

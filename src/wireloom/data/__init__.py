@@ -7,6 +7,7 @@ from wireloom.data.folders import from_folder
 from wireloom.data.photographs import PHOTOGRAPHS, patch_places, patches
 from wireloom.data.samples import Samples
 from wireloom.data.sources import load
+from wireloom.data.streamed import Streamed, stream_folder
 from wireloom.data.transforms import AUGMENTATIONS, augment, normalise
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "PHOTOGRAPHS",
     "Dataset",
     "Samples",
+    "Streamed",
     "augment",
     "batches",
     "evaluation_batches",
@@ -25,4 +27,5 @@ __all__ = [
     "patch_places",
     "patches",
     "steps_per_epoch",
+    "stream_folder",
 ]

@@ -1,4 +1,4 @@
-"""Pictures sorted into folders by class."""
+"""Pictures sorted into folders by class, held in memory."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from wireloom.base import InvalidValue, nearest
+from wireloom.base import InvalidValue
 from wireloom.data.checks import whole
 from wireloom.data.dataset import Dataset
-from wireloom.data.pictures import EXTENSIONS, decode
+from wireloom.data.listing import parts_of
+from wireloom.data.pictures import decode
 from wireloom.data.selection import choose, moments
 
 
@@ -38,7 +39,8 @@ def from_folder(
         InvalidValue: for a folder that is missing or empty, a class that only the test part has,
             a picture that cannot be read, or one whose size differs, by name.
 
-    Cost: every picture is decoded at once and stays in memory, c*h*w bytes each.
+    Cost: every picture is decoded at once and stays in memory, c*h*w bytes each; `stream_folder`
+        reads them as they are needed.
 
     Example:
         >>> from_folder("flowers", size=64).image
@@ -46,77 +48,35 @@ def from_folder(
     """
     if size is not None:
         size = whole("size", size, least=1)
-    root = Path(path).expanduser()
-    train = root / "train"
-    test = next((root / name for name in ("test", "val") if (root / name).is_dir()), None)
-    if not train.is_dir() or test is None:
-        raise InvalidValue(
-            "`path` of folder:PATH must hold train/CLASS/picture and test/CLASS/picture (or val); "
-            f"got {str(root)!r}, which has no folder {'test or val' if train.is_dir() else 'train'}"
-        )
-    classes = _subfolders(train)
-    files, labels = _list(train, classes)
-    test_files, test_labels = _list(test, classes)
-    kept, test_kept = choose(labels, limit), choose(test_labels, test_limit, "test_limit")
-    pictures = [files[index] for index in kept] + [test_files[index] for index in test_kept]
+    train, test = parts_of(path)
+    kept = train.keep(choose(train.labels, limit))
+    test_kept = test.keep(choose(test.labels, test_limit, "test_limit"))
+    pictures = [part.path(i) for part in (kept, test_kept) for i in range(len(part.names))]
+    root, count = train.folder.parent, len(kept.names)
     images = torch.from_numpy(_read(root, pictures, size))
-    mean, std = moments(images[: len(kept)])
+    mean, std = moments(images[:count])
     return Dataset(
         name=root.resolve().name,
-        train_images=images[: len(kept)],
-        train_labels=torch.from_numpy(labels[kept]),
-        test_images=images[len(kept) :],
-        test_labels=torch.from_numpy(test_labels[test_kept]),
-        classes=len(classes),
+        train_images=images[:count],
+        train_labels=torch.from_numpy(kept.labels),
+        test_images=images[count:],
+        test_labels=torch.from_numpy(test_kept.labels),
+        classes=len(train.classes),
         mean=mean,
         std=std,
     )
 
 
-def _subfolders(folder: Path) -> list[str]:
-    return sorted(
-        entry.name
-        for entry in folder.iterdir()
-        if entry.is_dir() and not entry.name.startswith(".")
-    )
-
-
-def _list(folder: Path, classes: list[str]) -> tuple[list[Path], np.ndarray]:
-    """The pictures of one part, by class and name, and their labels int64 [N]."""
-    files: list[Path] = []
-    labels: list[int] = []
-    for name in _subfolders(folder):
-        if name not in classes:
-            raise InvalidValue(
-                f"classes of {str(folder)!r} must be among those of train; "
-                f"got {name!r}{nearest(name, classes)}"
-            )
-        found = sorted(
-            entry
-            for entry in (folder / name).iterdir()
-            if entry.suffix.lower() in EXTENSIONS and not entry.name.startswith(".")
-        )
-        if not found:
-            raise InvalidValue(
-                f"{str(folder / name)!r} must hold pictures ({', '.join(EXTENSIONS)}); got none"
-            )
-        files += found
-        labels += [classes.index(name)] * len(found)
-    if not files:
-        raise InvalidValue(f"{str(folder)!r} must hold a folder of pictures a class; got none")
-    return files, np.array(labels, np.int64)
-
-
-def _read(root: Path, files: list[Path], size: int | None) -> np.ndarray:
+def _read(root: Path, files: list[str], size: int | None) -> np.ndarray:
     """The pictures as uint8 [N, 1 or 3, h, w]."""
     images: list[np.ndarray] = []
     for file in files:
-        image = decode(file, f"picture {str(file)!r}", size)
+        image = decode(Path(file), f"picture {file!r}", size)
         if images and image.shape[1:] != images[0].shape[1:]:
+            first, this = (os.path.relpath(f, root) for f in (files[0], file))
             raise InvalidValue(
                 f"pictures of {str(root)!r} must share one size, or be given one (`size` of "
-                f"from_folder); got {_size(images[0])} in {str(files[0].relative_to(root))!r} and "
-                f"{_size(image)} in {str(file.relative_to(root))!r}"
+                f"from_folder); got {_size(images[0])} in {first!r} and {_size(image)} in {this!r}"
             )
         images.append(image)
     channels = max(len(image) for image in images)

@@ -18,9 +18,9 @@ from typing import IO, TYPE_CHECKING, Protocol
 
 import torch
 
-from wireloom.base import InvalidValue, WireloomError
+from wireloom.base import InvalidValue, WireloomError, cores
 from wireloom.store import Run as Row
-from wireloom.training.machine import cores, usable_device
+from wireloom.training.machine import usable_device
 
 if TYPE_CHECKING:
     from wireloom.study.study import Study

@@ -58,13 +58,6 @@ def installed() -> str:
         return "not installed"
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def usable_device(name: str | torch.device, parameter: str = "device") -> torch.device:
     """The device of that name, if torch can compute on it here.
 
