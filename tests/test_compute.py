@@ -314,6 +314,20 @@ def test_operands_may_lie_in_memory_as_they_like():
     assert torch.equal(product(RAGGED, weight, ones), product(RAGGED, weight, ones.clone()))
 
 
+def test_a_matrix_is_turned_whole():
+    for batch in (64, 65, 79, 200):
+        for features in (128, 129, 143, 257):
+            x = drawn(batch, features).t()
+            got = cpu.feature_major(x)
+            assert got.is_contiguous()
+            assert torch.equal(got, x)
+    weight, x, upstream = drawn(RAGGED.weights), drawn(500, 27).t(), drawn(500, 26).t()
+    got = product(RAGGED, weight, x), *gradients(RAGGED, weight, x, upstream)
+    same = x.contiguous(), upstream.contiguous()
+    want = product(RAGGED, weight, same[0]), *gradients(RAGGED, weight, *same)
+    assert all(map(torch.equal, got, want))
+
+
 def gradients(pattern, weight, x, upstream):
     """Gradients of the product for its weight and its input."""
     leaves = [tensor.detach().requires_grad_() for tensor in (weight, x)]
@@ -491,7 +505,7 @@ def everything() -> list[torch.Tensor]:
         pattern = Pattern.from_wiring(wiring, out=401, into=333)
         weight, x, upstream = drawn(pattern.weights), drawn(333, 77), drawn(401, 77, seed=1)
         results += [product(pattern, weight, x), *gradients(pattern, weight, x, upstream)]
-    return results
+    return [*results, cpu.feature_major(drawn(301, 99).t())]
 
 
 def test_the_number_of_threads_does_not_show_in_the_bits():
@@ -499,6 +513,7 @@ def test_the_number_of_threads_does_not_show_in_the_bits():
 
 
 CHECKS = """
+t.test_a_matrix_is_turned_whole()
 for batch in t.BATCHES:
     ring = t.Pattern.from_wiring(t.ring(nodes=9), out=70, into=131)
     for pattern in (t.RAGGED, t.EMPTY, t.TALL, t.STACK, t.SINGLE, ring):

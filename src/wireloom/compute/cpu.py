@@ -15,6 +15,8 @@ from torch import Tensor
 from wireloom.compute.window import Window
 from wireloom.native import _native
 
+WORTH_TURNING = 8192  # numbers of a matrix that the kernel turns faster than torch copies it
+
 
 def serves(*tensors: Tensor) -> bool:
     """Whether the native kernels can take these tensors."""
@@ -40,6 +42,15 @@ def address(tensor: Tensor, *shape: int, dtype: torch.dtype = torch.float32) -> 
     return tensor.data_ptr()
 
 
+def feature_major(x: Tensor) -> Tensor:
+    """[features, batch], contiguous; what lies as [batch, features] is turned in whole vectors."""
+    if x.is_contiguous() or x.numel() < WORTH_TURNING or not (serves(x) and x.t().is_contiguous()):
+        return x.contiguous()
+    y = torch.empty(x.shape)
+    _native.turn(x.data_ptr(), y.data_ptr(), x.shape[1], x.shape[0], torch.get_num_threads())
+    return y
+
+
 def product(plan: Tensor, weight: Tensor, x: Tensor, bias: Tensor | None, rows: int) -> Tensor:
     """y = W x (+ bias): [rows, batch] from [columns, batch]; ``plan`` is a plan's words."""
     return _product(plan, weight, x, bias, rows, back=False)
@@ -54,7 +65,7 @@ def _product(
     plan: Tensor, weight: Tensor, x: Tensor, bias: Tensor | None, outputs: int, *, back: bool
 ) -> Tensor:
     assert multiplies(weight, x)
-    weight, x = weight.contiguous(), x.contiguous()
+    weight, x = weight.contiguous(), feature_major(x)
     (size,), (inputs, batch) = weight.shape, x.shape
     y = torch.empty(outputs, batch, dtype=x.dtype)
     if x.dtype == torch.bfloat16:
@@ -93,7 +104,7 @@ def _product(
 def outer(plan: Tensor, y: Tensor, x: Tensor, weights: int) -> Tensor:
     """Entries of y x^T where weights exist: [weights]."""
     assert serves(y, x)
-    y, x = y.contiguous(), x.contiguous()
+    y, x = feature_major(y), feature_major(x)
     (rows, batch), (columns, same) = y.shape, x.shape
     assert batch == same
     gradient = torch.empty(weights)

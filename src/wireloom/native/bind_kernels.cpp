@@ -134,6 +134,10 @@ void bind_kernels(nb::module_& m) {
         nb::gil_scoped_release release;
         body().products.outer(args, threads);
     });
+    m.def("turn", [](Address x, Address y, int64_t rows, int64_t columns, int threads) {
+        nb::gil_scoped_release release;
+        body().products.turn(at<float>(x), at<float>(y), rows, columns, threads);
+    });
     m.def("peak", [](int64_t rounds, Address result, int threads) {
         nb::gil_scoped_release release;
         return body().products.peak(rounds, at<float>(result), threads);

@@ -150,6 +150,7 @@ struct AdamArgs {
 struct Products {
     void (*product)(const ProductArgs&, int threads);
     void (*outer)(const OuterArgs&, int threads);
+    void (*turn)(const float* x, float* y, int64_t rows, int64_t columns, int threads);  // y = x transposed
     // Multiply-adds on registers alone, `rounds` of a few in each thread: what the processor can
     // do at most. Returns how many; `result` gets a number that all of them enter.
     int64_t (*peak)(int64_t rounds, float* result, int threads);

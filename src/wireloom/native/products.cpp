@@ -391,10 +391,38 @@ int64_t peak(int64_t rounds, float* result, int threads) {
     return rounds * threads * kSums * kLanes;
 }
 
+// ---- a matrix turned -------------------------------------------------------------------------
+
+// y[j, i] = x[i, j], x [rows, columns]: strips of a few cache lines' rows, in squares of a vector's side.
+void turn(const float* x, float* y, int64_t rows, int64_t columns, int threads) {
+    constexpr int64_t kStrip = 64;
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (int64_t begin = 0; begin < rows; begin += kStrip) {
+        const int64_t end = std::min(rows, begin + kStrip);
+        for (int64_t j = 0; j < columns; j += kLanes) {
+            const int64_t wide = std::min<int64_t>(kLanes, columns - j);
+            for (int64_t i = begin; i < end; i += kLanes) {
+                const int64_t high = std::min<int64_t>(kLanes, end - i);
+                Vec square[kLanes];
+                for (int64_t k = 0; k < kLanes; ++k) {
+                    const float* row = x + (i + std::min(k, high - 1)) * columns + j;
+                    square[k] = wide == kLanes ? load(row) : load_some(row, wide);
+                }
+                transpose(square);
+                for (int64_t k = 0; k < wide; ++k) {
+                    float* row = y + (j + k) * rows + i;
+                    if (high == kLanes) store(row, square[k]);
+                    else store_some(row, square[k], high);
+                }
+            }
+        }
+    }
+}
+
 }  // namespace
 
 extern const Products products;
-const Products products = {product, outer, peak};
+const Products products = {product, outer, turn, peak};
 
 }  // namespace WIRELOOM_BODY
 }  // namespace wireloom
