@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from PIL import Image
 
 from wireloom import training
 from wireloom.base import InvalidValue
-from wireloom.cli import main
+from wireloom.cli import main, watching
 from wireloom.cli import training as cli_training
 from wireloom.data import load as load_data
 from wireloom.models import load, population, save
@@ -182,6 +183,36 @@ def test_recipes_have_names_and_options_override_them(call, monkeypatch, tmp_pat
     assert published["cifar10"] == (200, 128, 0.1)
     assert published["imagenet"] == (100, 256, 0.1)
     assert published["imagenet-efficientnet"] == (100, 512, 0.2)
+
+
+def test_tensorboard_has_each_epoch_once_also_after_a_stop(call, monkeypatch, tmp_path):
+    name = "tensorboard.backend.event_processing.event_accumulator"
+    required = os.environ.get("WIRELOOM_REQUIRE")
+    accumulator = import_module(name) if required else pytest.importorskip(name)
+    words = ["train", *SMALL, *WIRED, "--epochs", 4, "--out", tmp_path / "net", "--every", 0]
+    plain = watching.Shown.epoch
+
+    def stop(self, training):
+        plain(self, training)
+        if training.epoch == 3 and not stopped:
+            stopped.append(True)
+            raise KeyboardInterrupt
+
+    stopped: list[bool] = []
+    monkeypatch.setattr(watching.Shown, "epoch", stop)
+    assert call(*words)[0] == 130
+    code, out, _ = call(*words)
+    assert code == 0
+    assert f"For TensorBoard: {tmp_path / 'net' / 'tensorboard'}" in out
+    events = accumulator.EventAccumulator(str(tmp_path / "net" / "tensorboard"))
+    events.Reload()
+    rows = curves(tmp_path / "net")
+    for name, key in (("loss/train", "train_loss"), ("error/test", "test_error")):
+        found = events.Scalars(name)
+        assert [e.step for e in found] == [1, 2, 3, 4]
+        want = [float(row[key]) for row in rows]
+        assert [e.value for e in found] == pytest.approx(want, rel=1e-5)
+    assert events.Scalars("rate")[0].value == pytest.approx(0.1)
 
 
 def test_another_training_in_the_same_folder_is_refused(call, tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from wireloom.cli import networks, wirings
 from wireloom.cli.files import written
 from wireloom.cli.parsing import add_command
 from wireloom.cli.progress import counting, duration
+from wireloom.cli.watching import Board, Shown
 
 if TYPE_CHECKING:
     from wireloom.data import Samples
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 TRAIN = """Train one network, on a wiring or dense, at the multiply-adds of its dense baseline.
 
-FOLDER then holds net.safetensors (wireloom.load reads it), curves.csv (losses and error by epoch)
-and state.safetensors. Stopped at any moment, the same command goes on from the last state that was
-written, to the same bits as if it had never stopped.
+FOLDER then holds net.safetensors (wireloom.load reads it), curves.csv (losses and error by epoch),
+state.safetensors, and a folder for TensorBoard where that is installed. Stopped at any moment, the
+same command goes on from the last state that was written, to the same bits as if it had never
+stopped.
 
 torchrun starts it as several processes, which share each batch: their result is that of one process
 with --accumulate N, to rounding, and each can go on from the other's state."""
 
-STEP_SECONDS = 30.0  # between two lines within an epoch
 RECIPES = ("short", "cifar10", "imagenet", "imagenet-efficientnet")  # of wireloom.training
 EXAMPLES = """
 wireloom train --data digits --width 64 --nodes 16 --degree 5 --out runs/net
@@ -209,7 +209,14 @@ def train(
             f"{samples.train_count:,} training samples"
             + (f"; {count} processes" if count > 1 else "")
         )
-    shown = _Shown()
+    shown = Shown()
+    board = Board(folder / "tensorboard") if first and Board.installed() else None
+
+    def watch(training: Training) -> None:
+        shown.epoch(training)
+        if board:
+            board.epoch(training)
+
     with processes.together(where):
         result = training.fit(
             net,
@@ -217,7 +224,7 @@ def train(
             chosen,
             checkpoint=folder / "state.safetensors",
             every=every,
-            watch=shown.epoch if first else None,
+            watch=watch if first else None,
             watch_step=shown.step if first else None,
         )
     if not first:
@@ -231,6 +238,9 @@ def train(
         f"{duration(result.seconds)} of training"
     )
     print(f"The network: {folder / 'net.safetensors'}\nThe curves: {folder / 'curves.csv'}")
+    if board:
+        board.close()
+        print(f"For TensorBoard: {board.folder}")
     return 0
 
 
@@ -262,52 +272,6 @@ def _check(samples: Samples) -> None:
         raise InvalidValue("`--check` is an option of stream:PATH alone; others are read whole")
     with counting("pictures read") as told:
         samples.check(told)
-
-
-class _Shown:
-    """Says each epoch as it ends, and now and then how far a long one is."""
-
-    def __init__(self) -> None:
-        self.started = self.shown = time.monotonic()
-        self.first: float | None = None  # epochs done before
-        self.steps = 0  # since the last line
-
-    def step(self, training: Training) -> None:
-        """Say how far the epoch is, if the last line is long ago."""
-        passed = training.epoch + training.step / training.steps
-        if self.first is None:
-            self.first = passed - 1 / training.steps
-        self.steps += 1
-        now = time.monotonic()
-        if now - self.shown < STEP_SECONDS or training.step == training.steps:
-            return
-        rate = self.steps * training.recipe.batch / (now - self.shown)
-        loss = float(training.losses[0]) / training.step
-        print(
-            f"epoch {training.epoch + 1} of {training.recipe.epochs}, step {training.step:,} of "
-            f"{training.steps:,}: train loss {loss:.4f}, {rate:,.0f} samples/s, "
-            f"{self._left(passed, training)} left",
-            flush=True,
-        )
-        self.shown, self.steps = now, 0
-
-    def epoch(self, training: Training) -> None:
-        """Say what the epoch came to."""
-        epochs, done = training.recipe.epochs, training.epoch
-        curves = training.curves
-        print(
-            f"epoch {done:>{len(str(epochs))}} of {epochs}: train loss "
-            f"{float(curves['train_loss'][-1][0]):.4f}, test loss "
-            f"{float(curves['test_loss'][-1][0]):.4f}, test error "
-            f"{float(curves['test_error'][-1][0]):.2f} %, {self._left(done, training)} left",
-            flush=True,
-        )
-        self.shown, self.steps = time.monotonic(), 0
-
-    def _left(self, passed: float, training: Training) -> str:
-        before = self.first if self.first is not None else training.epoch - 1
-        elapsed = time.monotonic() - self.started
-        return duration(elapsed / (passed - before) * (training.recipe.epochs - passed))
 
 
 def _write_curves(path: Path, result: Any) -> None:
