@@ -242,35 +242,40 @@ def test_a_net_can_be_exported(made, name):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_autocast_runs_the_operators_in_float32(dtype):
+def test_autocast_runs_the_operators_in_its_dtype_as_torchs_products(dtype):
     weight, x, y = operands(RAGGED, 7)
-    leaves = weight.clone().requires_grad_(), x.to(dtype).requires_grad_()
+    leaves = weight.clone().requires_grad_(), x.clone().requires_grad_()
     with torch.autocast("cpu", dtype=dtype):
         got = product(RAGGED, *leaves)
-        assert outer(RAGGED, y.to(dtype), x).dtype == torch.float32
+        assert outer(RAGGED, y.to(dtype), x).dtype == dtype
         below = operators.product(*leaves, plan(RAGGED).words, RAGGED.shape[0])
-    assert got.dtype == torch.float32
+        double = product(RAGGED, weight.double(), x.double())
+        assert torch.nn.functional.linear(x.T, x.T).dtype == dtype  # torch's own
+    assert (got.dtype, double.dtype) == (dtype, torch.float64)
     assert torch.equal(got, below)
-    assert torch.equal(got, product(RAGGED, weight, leaves[1].detach().float()))
-    slopes = torch.autograd.grad(got, leaves, y)
-    assert [s.dtype for s in slopes] == [torch.float32, dtype]
+    assert torch.equal(got, product(RAGGED, weight.to(dtype), x.to(dtype)))
+    slopes = torch.autograd.grad(got, leaves, y.to(dtype))
+    assert [s.dtype for s in slopes] == [torch.float32, torch.float32]
+    wanted = outer(RAGGED, y.to(dtype), x.to(dtype))
+    assert torch.equal(slopes[0], wanted.float())
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("window", [Window.of(3, padding=1), Window.of(1)], ids=str)
-def test_autocast_runs_the_convolutions_in_float32(window, dtype):
+def test_autocast_runs_the_convolutions_in_its_dtype(window, dtype):
     weight = drawn(RAGGED.weights * window.taps)
     x, y = drawn(2, 27, 5, 4, seed=1), drawn(2, 26, 5, 4, seed=2)
-    leaves = weight.clone().requires_grad_(), x.to(dtype).requires_grad_()
+    leaves = weight.clone().requires_grad_(), x.clone().requires_grad_()
     with torch.autocast("cpu", dtype=dtype):
         got = convolution(RAGGED, window, *leaves)
-        assert convolution_outer(RAGGED, window, y.to(dtype), x).dtype == torch.float32
-    assert got.dtype == torch.float32
-    wide = leaves[1].detach().float()
-    assert torch.equal(got, convolution(RAGGED, window, weight, wide))
-    slopes = torch.autograd.grad(got, leaves, y)
-    assert [s.dtype for s in slopes] == [torch.float32, dtype]
-    assert torch.equal(slopes[0], convolution_outer(RAGGED, window, y, wide))
+        assert convolution_outer(RAGGED, window, y.to(dtype), x).dtype == dtype
+    assert got.dtype == dtype
+    low = x.to(dtype)
+    assert torch.equal(got, convolution(RAGGED, window, weight.to(dtype), low))
+    slopes = torch.autograd.grad(got, leaves, y.to(dtype))
+    assert [s.dtype for s in slopes] == [torch.float32, torch.float32]
+    wanted = convolution_outer(RAGGED, window, y.to(dtype), low)
+    assert torch.equal(slopes[0], wanted.float())
 
 
 def test_gradients_can_be_taken_after_a_first_look_without_them():

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from wireloom.base import InvalidValue
 from wireloom.data import Dataset, batches, from_tensors
-from wireloom.models import Population, build, population
+from wireloom.models import Population, build, population, to_torch
 from wireloom.training import Optimiser, Recipe, Result, fit, loop
 from wireloom.training.running import Training
 from wireloom.wiring import Wiring, complete, ring, ws_flex
@@ -82,6 +82,7 @@ def assert_same_member(result: Result, i: int, alone: Result, j: int = 0) -> Non
 
 RECIPES = {
     "sgd": RECIPE,
+    "bfloat16": replace(RECIPE, precision="bfloat16"),
     "plain sgd": replace(RECIPE, momentum=0.0, weight_decay=0.0, schedule="constant"),
     "clipped": replace(RECIPE, clip=0.3),
     "adam": replace(RECIPE, optimiser="adam", lr=0.003),
@@ -253,6 +254,28 @@ def test_single_network_is_a_population_of_one(data: Dataset, one_thread: None) 
     i = [(m.wiring, m.seed) for m in together.members].index((WIRINGS[3], 1))
     assert_same_member(result, i, one)
     assert_same_bits(together[i], net)
+
+
+def test_mixed_precision_is_torchs_autocast(data: Dataset, one_thread: None) -> None:
+    """A step of a dense network, against the same in torch's own modules under autocast."""
+    recipe = replace(RECIPE, epochs=1, batch=150, momentum=0.0, weight_decay=0.0)
+    settings = {"classes": 5, "image": (1, 4, 4), "width": 20, "stem": 18}
+    net = build("mlp", None, **settings)
+    plain = to_torch(net).train()
+    (x, labels), *_ = batches(data, batch=150, data_seed=0, epoch=0, augment=())
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = torch.nn.functional.cross_entropy(plain(x.T.unflatten(1, (1, 4, 4))), labels)
+    result = fit(net, data, replace(recipe, precision="bfloat16"))
+    exact = fit(build("mlp", None, **settings), data, recipe)
+    assert float(result.train_loss) == pytest.approx(loss.item(), rel=0.004)  # 8 bits, 5 layers
+    assert float(result.train_loss) != float(exact.train_loss)
+    assert {p.dtype for p in net.parameters()} == {torch.float32}
+
+
+def test_settings_of_a_recipe_leave_out_what_came_later() -> None:
+    assert "precision" not in RECIPE.settings()
+    assert replace(RECIPE, precision="bfloat16").settings()["precision"] == "bfloat16"
+    assert Recipe(**RECIPE.settings()) == RECIPE
 
 
 class _Killed(Exception):

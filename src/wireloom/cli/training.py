@@ -100,6 +100,9 @@ def add(commands: Any) -> None:
         help="least time between two writes of the state (60)",
     )  # fmt: skip
     recipe.add_argument("--optimiser", metavar="NAME", help="sgd, adam or adamw (sgd)")
+    recipe.add_argument(
+        "--precision", metavar="NAME", help="float32, or bfloat16 for mixed precision (float32)"
+    )
     recipe.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda (cpu)")
     recipe.add_argument(
         "--threads",
@@ -138,6 +141,7 @@ def train(
     init_seed: int,
     data_seed: int | None,
     optimiser: str | None,
+    precision: str | None,
     every: float,
     device: str,
     threads: int,
@@ -164,6 +168,7 @@ def train(
         "smoothing": smoothing,
         "average": average,
         "optimiser": optimiser,
+        "precision": precision,
         "data_seed": data_seed,
     }
     folder = Path(out)

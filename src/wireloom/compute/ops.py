@@ -37,7 +37,7 @@ def operate(
     """An operator of the registry on a pattern, in the dtype that autocast asks for."""
     device = one.device
     if registry.autocasting(device):
-        one, other = registry.widened(one), registry.widened(other)
+        one, other = registry.lowered(one), registry.lowered(other)
     registry.refuse_strangers(one, other)
     words = plan(pattern).words if device.type == "cpu" else words_on(pattern, device)
     return registry.call(operator, one, other, words, size, *rest)

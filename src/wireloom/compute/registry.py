@@ -8,8 +8,9 @@ tensors alone, the length of its result, and numbers that describe it:
 They come in threes that are closed under differentiation: a product, its transpose, and the outer
 product that gives the gradient for the weights. Each has a body for the CPU, one in Triton for
 GPUs, one in plain torch for other devices and dtypes, one that knows shapes only, and a gradient
-made of the other two. Under autocast they run in float32, as torch's own sums do. On the CPU
-operands of 16 bits are widened to float32, which is exact, and the result is rounded once.
+made of the other two. Under autocast they run in its dtype, as torch's own products do. On the CPU
+operands of 16 bits without a native body are widened to float32, which is exact, and the result is
+rounded once.
 """
 
 from __future__ import annotations
@@ -162,7 +163,7 @@ def _define(bodies: Bodies) -> Any:
     LIBRARY.impl(operator, bodies.shape, "Meta")
     LIBRARY.impl(operator, partial(_above, operator), "Autograd")
     for device in ("CPU", "CUDA"):
-        LIBRARY.impl(operator, _in_float32(operator, device), f"Autocast{device}")
+        LIBRARY.impl(operator, _in_its_dtype(operator, device), f"Autocast{device}")
     return operator
 
 
@@ -215,12 +216,12 @@ def call(operator: Any, *given: Any) -> Tensor:
     return _above(operator, *given)
 
 
-def _in_float32(operator: Any, device: str) -> Callable[..., Tensor]:
+def _in_its_dtype(operator: Any, device: str) -> Callable[..., Tensor]:
     keys = torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, f"Autocast{device}"))
 
     def call(one: Tensor, other: Tensor, *rest: Any) -> Tensor:
         with torch._C._ExcludeDispatchKeyGuard(keys):
-            return operator(widened(one), widened(other), *rest)
+            return operator(lowered(one), lowered(other), *rest)
 
     return call
 
@@ -228,6 +229,13 @@ def _in_float32(operator: Any, device: str) -> Callable[..., Tensor]:
 def autocasting(device: torch.device) -> bool:
     """Whether autocast is on for a device; torch refuses the question for some."""
     return device.type != "meta" and torch.is_autocast_enabled(device.type)
+
+
+def lowered(tensor: Tensor) -> Tensor:
+    """A tensor in the dtype of autocast, which leaves float64 as it is."""
+    if tensor.dtype == torch.float64:
+        return tensor
+    return tensor.to(torch.get_autocast_dtype(tensor.device.type))
 
 
 def widened(tensor: Tensor) -> Tensor:

@@ -153,7 +153,7 @@ class Plan:
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         plain["seeds"] = list(self.seeds)
         plain["recipe"] = {
-            k: list(v) if isinstance(v, tuple) else v for k, v in vars(self.recipe).items()
+            k: list(v) if isinstance(v, tuple) else v for k, v in self.recipe.settings().items()
         }
         plain["wirings"] = [_stored(i, w) for i, w in self.wirings.items()]
         return plain
@@ -237,7 +237,13 @@ def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> Sequence
         if name == "wirings":
             found.append(f"wirings: {len(a)} there, {len(b)} asked for, not the same ones")
         elif name == "recipe":
-            found += [f"{k}: {a[k]} there, {b[k]} asked for" for k in a if a[k] != b[k]]
+            usual = vars(Recipe())
+            there, asked = ({k: each.get(k, usual[k]) for k in usual} for each in (a, b))
+            found += [
+                f"{k}: {there[k]} there, {asked[k]} asked for"
+                for k in usual
+                if there[k] != asked[k]
+            ]
         else:
             found.append(f"{name}: {a} there, {b} asked for")
     return found

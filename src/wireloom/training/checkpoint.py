@@ -28,7 +28,7 @@ def identity(training: Training) -> str:
     """
     optimiser = training.optimiser
     found = hashlib.blake2b(digest_size=16)
-    settings = [vars(training.recipe), training.data.digest(), NUMERICS]
+    settings = [training.recipe.settings(), training.data.digest(), NUMERICS]
     found.update(json.dumps(settings, default=list).encode())
     for module in training.population.net.modules():
         if isinstance(module, WiredLinear | WiredConv2d):

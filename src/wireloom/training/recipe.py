@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from wireloom.base import InvalidValue, is_whole, nearest
 
 NUMERICS = 3  # raised whenever the same recipe gives other numbers
 OPTIMISERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("cosine", "constant")
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Recipe:
         normalised by itself.
     average: share that a step leaves of the running average of the parameters, in [0, 1); with 0
         there is none. The average is what is evaluated, and what the networks end with.
+    precision: of products and convolutions: "float32", or "bfloat16" by torch's autocast, with
+        parameters, normalisations, losses and sums in float32.
     """
 
     epochs: int = 10
@@ -50,6 +54,7 @@ class Recipe:
     data_seed: int = 0
     accumulate: int = 1
     average: float = 0.0
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("batch", 2), ("evaluate", 1), ("accumulate", 1)):
@@ -76,12 +81,23 @@ class Recipe:
                 )
         if self.clip is not None and not self.clip > 0:
             raise InvalidValue(f"`clip` of a recipe must be positive; got {self.clip}")
-        for name, known in (("optimiser", OPTIMISERS), ("schedule", SCHEDULES)):
+        for name, known in (
+            ("optimiser", OPTIMISERS),
+            ("schedule", SCHEDULES),
+            ("precision", PRECISIONS),
+        ):
             if getattr(self, name) not in known:
                 raise InvalidValue(
                     f"`{name}` of a recipe is not known: '{getattr(self, name)}'"
                     f"{nearest(str(getattr(self, name)), known)}"
                 )
+
+    def settings(self) -> dict[str, Any]:
+        """The fields by name, without those that came later and have their default."""
+        found = dict(vars(self))
+        if self.precision == "float32":
+            del found["precision"]
+        return found
 
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -60,6 +61,12 @@ class Training:
     def steps(self) -> int:
         """Steps of an epoch."""
         return steps_per_epoch(self.data, self.recipe.batch)
+
+    def _precision(self) -> AbstractContextManager[object]:
+        """Where forward passes run, so that products have the recipe's precision."""
+        if self.recipe.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, getattr(torch, self.recipe.precision))
 
     def _placed(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         x, labels = batch
@@ -118,8 +125,9 @@ class Training:
         count = len(labels) * self.processes.count
         total = torch.zeros(len(self.population), device=self.device)
         for some, theirs in zip(x.chunk(parts, 1), labels.chunk(parts), strict=True):
-            found = self.population.features(some.contiguous())
-            loss, _ = cross_entropy(found, theirs, smoothing=self.recipe.smoothing)
+            with self._precision():
+                found = self.population.features(some.contiguous())
+                loss, _ = cross_entropy(found, theirs, smoothing=self.recipe.smoothing)
             if len(theirs) < count:
                 loss = loss * (len(theirs) / count)
             loss.sum().backward()
@@ -176,7 +184,8 @@ class Training:
             size = evaluation_batch(self.data.image)
             for batch in evaluation_batches(self.data, size, share=self.processes.share):
                 x, labels = self._placed(batch)
-                loss, missed = cross_entropy(self.population.features(x), labels)
+                with self._precision():
+                    loss, missed = cross_entropy(self.population.features(x), labels)
                 losses += loss.double() * len(labels)
                 wrong += missed
         finally:
