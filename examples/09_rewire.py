@@ -1,7 +1,7 @@
-"""Put a wiring into a network of one's own, at the widths that it has.
+"""Put a wiring into a network of one's own, at its budget or at the widths that it has.
 
-One sees a small residual network trained on the digits, then rewired: what was wired, kept, and
-why; its test error at once and after an epoch, started from the dense weights or drawn anew.
+One sees a small residual network trained on the digits, what it becomes at its own budget, and
+its test error at its own widths, at once and after an epoch, from dense weights or drawn anew.
 """
 
 import torch
@@ -48,7 +48,7 @@ def main() -> None:
     print("dense:", wrong(dense, tested, data.test_labels))
 
     wiring = wl.ws_flex(nodes=16, degree=8, rewire=0.3)
-    print(wl.rewired(wl.rewire(dense, wiring, example=x[:1])))
+    print(wl.rewired(wl.rewire(dense, wiring, budget="macs", example=x[:1])))
     for name, distil in [("distilled", True), ("drawn", False)]:
         net = wl.rewire(dense, wiring, distil=distil)
         start = wrong(net, tested, data.test_labels)

@@ -22,7 +22,7 @@ SEEN = {
     "06_analyse": "shuffled: Treat this map as noise",
     "07_structure_not_density": "out of reach: the closest to C 0.9 has",
     "08_training_path": "written: path.svg",
-    "09_rewire": "9,216  5,184        147,456   82,944  wired",
+    "09_rewire": "42 x 42   9,216   8,964        147,456  143,424  wired",
     "10_image_folder": "resumed to the same bits: True",
     "11_graph_convolution": "sides of 32 of 34 members found",
 }

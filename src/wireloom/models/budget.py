@@ -22,6 +22,7 @@ def match_widths(
     *,
     rounds: int = 9,
     match: str = "published",
+    reach: float = 1 / 32,
 ) -> list[int]:
     """Stage widths whose cost meets ``target``.
 
@@ -39,6 +40,8 @@ def match_widths(
         target: multiply-adds to reach.
         rounds: scaling rounds of the published rule; its code has 9, and 15 for the MLP.
         match: which rule.
+        reach: share of a width by which "closest", "under" and "over" may leave the common scale;
+            always two channels.
 
     Raises:
         InvalidValue: where the nearest cost misses the target by more than 5 %.
@@ -50,7 +53,7 @@ def match_widths(
     if match == "published":
         found = _published(cost, list(widths), target, rounds)
     else:
-        found = _closest(cost, widths, target, rounds, match)
+        found = _closest(cost, widths, target, rounds, match, reach)
     now = cost(found)
     if abs(now - target) > TOLERANCE * target:
         raise InvalidValue(
@@ -130,13 +133,16 @@ class _Misses:
         return self.weighed(self.off(widths))
 
 
-def _closest(cost: Price, base: Sequence[int], target: int, rounds: int, side: str) -> list[int]:
+def _closest(
+    cost: Price, base: Sequence[int], target: int, rounds: int, side: str, reach: float
+) -> list[int]:
     miss = _Misses(cost, target, side)
     starts = _scales(miss, base)
     with contextlib.suppress(InvalidValue):
         starts.append(tuple(_published(cost, list(base), target, rounds)))
     best = min(starts, key=miss)
-    limits = [(w - max(2, w // 32), w + max(2, w // 32)) for w in best]
+    spans = [max(2, int(w * reach)) for w in best]
+    limits = [(w - span, w + span) for w, span in zip(best, spans, strict=True)]
     while miss(best) > 0:
         found = min(_neighbours(miss, best, limits), key=miss, default=best)
         if miss(found) >= miss(best):
