@@ -7,6 +7,7 @@ from wireloom.cli import (
     benching,
     consistency,
     explore,
+    exporting,
     graph,
     networks,
     studies,
@@ -30,5 +31,6 @@ def parser() -> Parser:
     graph.add(commands)
     networks.add(commands)
     training.add(commands)
+    exporting.add(commands)
     benching.add(commands)
     return top
