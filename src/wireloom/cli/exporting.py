@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wireloom.cli.files import written
+from wireloom.cli.networks import one_of
 from wireloom.cli.parsing import add_command
 
 if TYPE_CHECKING:
@@ -48,23 +49,9 @@ def export_file(*, file: str, out: str, member: int | None) -> int:
     """Write it, and say how far its logits are from the network's."""
     import torch
 
-    from wireloom.base import InvalidValue
-    from wireloom.models import Net, export, load
+    from wireloom.models import export
 
-    kept = load(file)
-    if isinstance(kept, Net):
-        if member is not None:
-            raise InvalidValue(f"`--member` is for populations; {file} holds one network")
-        net = kept
-    else:
-        if member is None and len(kept) > 1:
-            raise InvalidValue(
-                f"{file} holds a population of {len(kept)}; name one by `--member` 0 to "
-                f"{len(kept) - 1}"
-            )
-        if member is not None and not 0 <= member < len(kept):
-            raise InvalidValue(f"`--member` must be in 0..{len(kept) - 1}; got {member}")
-        net = kept[member or 0]
+    net = one_of(file, member)
     net.eval()
     path = Path(out)
     with written(path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wireloom.cli import extracting, planes, wirings
+from wireloom.cli import extracting, placing, planes, wirings
 from wireloom.cli.parsing import add_command, add_group
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ wireloom graph measure --family macaque --all
     wirings.add_options(command)
     planes.add(group)
     extracting.add(group)
+    placing.add(group)
 
 
 def draw(*, file: str | None, out: str, **options: Any) -> int:

@@ -36,9 +36,13 @@ def add(commands: Any) -> None:
 wireloom cost --nodes 64 --degree 9.5 --rewire 0.15 --image 3 32 32
 wireloom cost w.json --budget params --width 256 --stem 256
 wireloom cost w.json --model resnet34 --image 3 224 224 --classes 1000 --match closest
+wireloom cost runs/net/net.safetensors --latency
 """,
     )
-    command.add_argument("files", nargs="*", metavar="FILE", help="wirings as JSON")
+    command.add_argument(
+        "files", nargs="*", metavar="FILE",
+        help="wirings as JSON; or networks that were kept, as .safetensors",
+    )  # fmt: skip
     wirings.add_options(command)
     command.add_argument(
         "--image", type=int, nargs="+", default=[3, 32, 32], metavar="N",
@@ -103,9 +107,10 @@ def price(
     **options: Any,
 ) -> int:
     """Print what networks cost beside their dense baseline."""
-    from wireloom.models import Build, Member, Net
-    from wireloom.models import latency as seconds
+    from wireloom.models import Build
 
+    if any(name.endswith(".safetensors") for name in files):
+        return _price_kept(files, latency=latency)
     build = Build(
         model=model,
         image=tuple(image),
@@ -119,6 +124,34 @@ def price(
     rows: list[tuple[str, Shape, Wiring | None]] = [("dense baseline", build.baseline, None)]
     for name, wiring in wirings.named(files, options):
         rows.append((name, build.shape(wiring), wiring))
+    _show(rows, latency=latency)
+    return 0
+
+
+def _price_kept(files: list[str], *, latency: bool) -> int:
+    """Print what kept networks cost, and their baselines, a line each."""
+    from wireloom.base import InvalidValue
+    from wireloom.models import Net, load
+
+    rows: list[tuple[str, Shape, Wiring | None]] = []
+    for name in files:
+        if not name.endswith(".safetensors"):
+            raise InvalidValue(f"`FILE` must be all wirings or all kept networks; got {name} too")
+        kept = load(name)
+        inner = kept if isinstance(kept, Net) else kept.net
+        for i, member in enumerate(inner.members):
+            called = name if len(inner.members) == 1 else f"{name}, {i}"
+            on = "dense" if member.wiring is None else f"on {member.wiring}"
+            rows.append((f"{called}: {member.shape.model} {on}", member.shape, member.wiring))
+    _show(rows, latency=latency)
+    return 0
+
+
+def _show(rows: list[tuple[str, Shape, Wiring | None]], *, latency: bool) -> None:
+    """Print widths and costs, a line each."""
+    from wireloom.models import Member, Net
+    from wireloom.models import latency as seconds
+
     widths = [" ".join(map(str, shape.widths)) for _, shape, _ in rows]
     names = [name for name, _, _ in rows]
     long, wide = max(map(len, names)), max(6, *map(len, widths))
@@ -129,4 +162,26 @@ def price(
         if latency:
             last = f" {1e3 * seconds(Net([Member(shape, wiring, 0)])):7.2f} ms"
         print(f"{name:{long}s} {written:>{wide}s} {cost.macs:14,d} {cost.params:12,d}{last}")
-    return 0
+
+
+def one_of(file: str, member: int | None) -> Any:
+    """The network that a file holds, or one of its population.
+
+    Raises:
+        InvalidValue: for a file that holds none, or several of which none is named.
+    """
+    from wireloom.base import InvalidValue
+    from wireloom.models import Net, load
+
+    kept = load(file)
+    if isinstance(kept, Net):
+        if member is not None:
+            raise InvalidValue(f"`--member` is for populations; {file} holds one network")
+        return kept
+    if member is None and len(kept) > 1:
+        raise InvalidValue(
+            f"{file} holds a population of {len(kept)}; name one by `--member` 0 to {len(kept) - 1}"
+        )
+    if member is not None and not 0 <= member < len(kept):
+        raise InvalidValue(f"`--member` must be in 0..{len(kept) - 1}; got {member}")
+    return kept[member or 0]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,8 @@ FORMAT, VERSION = "wireloom.networks", 1
 def save(net: Net | Population, path: str | os.PathLike[str]) -> None:
     """Write a network or a population: parameters, running values, shapes, wirings, seeds.
 
-    The file is safetensors; what is no tensor stands as JSON in its header.
+    The file is safetensors; what is no tensor stands as JSON in its header, with the versions of
+    Wireloom and torch, and a digest by which `load` finds damage.
 
     Args:
         net: made by `build` or `population`.
@@ -57,21 +60,35 @@ def save(net: Net | Population, path: str | os.PathLike[str]) -> None:
             for m in inner.members
         ],
     }
-    metadata = {"format": FORMAT, "version": str(VERSION), "networks": json.dumps(header)}
+    networks = json.dumps(header)
     tensors = {name: t.detach().cpu().contiguous() for name, t in inner.state_dict().items()}
+    metadata = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "networks": networks,
+        "digest": _digest(networks, tensors),
+        "wireloom": version("wireloom"),
+        "torch": torch.__version__,
+    }
     write_whole(path, to_bytes(tensors, metadata=metadata))
 
 
-def load(path: str | os.PathLike[str], *, device: torch.device | str = "cpu") -> Net | Population:
+def load(
+    path: str | os.PathLike[str],
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+) -> Net | Population:
     """The network or population that `save` wrote, with the same bits, in the mode it was in.
 
     Args:
         path: the file.
         device: where its tensors shall lie.
+        dtype: to which they are converted; by default they stay as they were.
 
     Raises:
         InvalidValue: for a file that is missing, damaged, of another program, or of a later
-            version of the format.
+            version of the format; for a dtype that is not one of floating point numbers.
 
     Example:
         >>> save(build("mlp", ring(nodes=8)), "net.safetensors")
@@ -80,14 +97,20 @@ def load(path: str | os.PathLike[str], *, device: torch.device | str = "cpu") ->
     """
     from safetensors import SafetensorError, safe_open
 
+    if dtype is not None and not dtype.is_floating_point:
+        raise InvalidValue(f"`dtype` of load must be one of floating point numbers; got {dtype}")
     try:
         with safe_open(Path(path), framework="pt") as file:
-            header = _checked(path, file.metadata() or {})
+            metadata = file.metadata() or {}
+            header = _checked(path, metadata)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         wirings = [_restored(entry) for entry in header["wirings"]]
         members = [_member(entry, wirings) for entry in header["members"]]
         population, training = header["kind"] == "population", bool(header["training"])
         net = _filled(members, tensors, torch.device(device), path)
+        # Files of before the first release have no digest.
+        if metadata.get("digest", wanted := _digest(metadata["networks"], tensors)) != wanted:
+            raise ValueError("its contents do not fit its digest")
     except OSError as error:
         raise InvalidValue(f"{path} cannot be read: {error.strerror or error}") from None
     except (
@@ -104,8 +127,21 @@ def load(path: str | os.PathLike[str], *, device: torch.device | str = "cpu") ->
             raise
         said = str(error).split("\n", 1)[0]
         raise InvalidValue(f"{path} is damaged or no network: {said}") from None
+    if dtype is not None:
+        net = net.to(dtype)
     found = Population(net) if population else net
     return found.train(training)
+
+
+def _digest(networks: str, tensors: Mapping[str, Tensor]) -> str:
+    """32 hexadecimal digits of the header and of the tensors' names, types, shapes and bytes."""
+    found = hashlib.blake2b(networks.encode(), digest_size=16)
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        found.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        if tensor.numel():
+            found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def is_saved(path: str | os.PathLike[str]) -> bool:
