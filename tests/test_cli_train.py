@@ -215,6 +215,34 @@ def test_tensorboard_has_each_epoch_once_also_after_a_stop(call, monkeypatch, tm
     assert events.Scalars("rate")[0].value == pytest.approx(0.1)
 
 
+def test_a_damaged_picture_of_a_stream_is_one_sentence(call, tmp_path):
+    for part in ("train", "val"):
+        for name in ("a", "b"):
+            folder = tmp_path / "pictures" / part / name
+            folder.mkdir(parents=True)
+            for i in range(4):
+                pixels = np.full((20, 24, 3), 40 * i + 3, np.uint8)
+                Image.fromarray(pixels).save(folder / f"{i}.png")
+    words = [
+        *("train", "--data", f"stream:{tmp_path / 'pictures'}", "--size", 16, "--model", "cnn6"),
+        *("--width", 8, "--dense", "--epochs", 1, "--batch", 4, "--threads", 1),
+        *("--out", tmp_path / "net"),
+    ]
+    code, out, _ = call(*words, "--check")
+    assert code == 0
+    assert "8 training samples" in out
+    whole = tmp_path / "pictures" / "train" / "b" / "2.png"
+    whole.write_bytes(whole.read_bytes()[:45])
+    for more in (["--check"], []):
+        code, _, err = call(*words[:-1], tmp_path / "other", *more)
+        assert code == 2
+        assert f"{str(whole)!r} must be a whole, readable picture" in err
+        assert err.count("wireloom:") == 1
+    code, _, err = call("train", *SMALL, *WIRED, "--check", "--out", tmp_path / "third")
+    assert code == 2
+    assert "`--check` is an option of stream:PATH alone" in err
+
+
 def test_another_training_in_the_same_folder_is_refused(call, tmp_path):
     call("train", *SMALL, *WIRED, "--epochs", 1, "--out", tmp_path / "net")
     code, _, err = call("train", *SMALL, *WIRED, "--epochs", 2, "--out", tmp_path / "net")

@@ -7,8 +7,8 @@ from typing import Any
 from wireloom.cli.networks import MODELS, one_of
 from wireloom.cli.parsing import add_command
 
-ABOUT = """Say where the layers of a network stand on the plane of clustering C and path length L, by
-the connections that they have: dense layers at C = L = 1, wired ones at their wiring, depthwise
+ABOUT = """Say where the layers of a network stand on the plane of clustering C and path length L,
+by the connections that they have: dense layers at C = L = 1, wired ones at their wiring, depthwise
 convolutions nowhere, with the reason. NET is a network that was kept (.safetensors), or the name of
 an architecture, dense."""
 
