@@ -16,7 +16,16 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from wireloom.base import InvalidValue, normal
-from wireloom.compute import Pattern, Window, convolution, convolution_outer, product
+from wireloom.compute import (
+    Pattern,
+    Window,
+    convolution,
+    convolution_features,
+    convolution_norm,
+    convolution_outer,
+    norm,
+    product,
+)
 from wireloom.compute import convolution_reference as reference
 from wireloom.nn import WiredConv2d, spans
 from wireloom.wiring import Wiring, ring, ws_flex
@@ -447,6 +456,40 @@ def test_the_number_of_threads_does_not_show_in_the_bits():
         assert all(map(torch.equal, outcomes[0], other))
 
 
+def vectors(rows: int) -> list[torch.Tensor]:
+    """Scale, shift, running mean and variance."""
+    return [*(drawn(rows, seed=s) for s in (5, 6, 7)), drawn(rows, seed=8).square() + 0.1]
+
+
+def test_a_finished_convolution_is_the_two_steps_to_the_bit():
+    for name, pattern in PATTERNS.items():
+        for case in CASES:
+            weight, x, _ = operands(pattern, *case)
+            x, inner = x.transpose(0, 1).contiguous(), vectors(pattern.shape[0])
+            y = convolution_features(pattern, case[3], weight, x)
+            for activation, residual in (("relu", torch.ones_like(y)), ("none", None)):
+                how = {"activation": activation, "residual": residual}
+                with torch.no_grad():
+                    got = convolution_norm(pattern, case[3], weight, x, *inner, **how)
+                want = norm(y, *inner, training=False, **how)
+                assert torch.equal(got, want), (name, case)
+
+
+def test_a_finished_convolution_has_gradients_and_any_dtype():
+    window = Window.of(3, padding=1)
+    weight, x = drawn(RAGGED.weights * 9).requires_grad_(), drawn(18, 2, 5, 5)
+    want = convolution_features(RAGGED, window, weight, x)
+    want = norm(want, *vectors(26), training=False)
+    got = convolution_norm(RAGGED, window, weight, x, *vectors(26))
+    assert torch.equal(got, want)
+    slopes = [torch.autograd.grad(y.sum(), weight)[0] for y in (got, want)]
+    assert torch.equal(*slopes)
+    wide = [t.detach().double() for t in (weight, x, *vectors(26))]
+    got = convolution_norm(RAGGED, window, *wide)
+    assert got.dtype == torch.float64
+    torch.testing.assert_close(got.float(), want)
+
+
 BODY = """
 import json, torch
 import test_convolution as t
@@ -461,6 +504,7 @@ for case in t.ALONE:
     t.test_a_members_bits_are_the_same_alone_and_in_company(case, False)
 t.test_an_images_bits_do_not_depend_on_its_batch()
 t.test_the_number_of_threads_does_not_show_in_the_bits()
+t.test_a_finished_convolution_is_the_two_steps_to_the_bit()
 print(json.dumps(_native.body()))
 """
 

@@ -5,6 +5,7 @@ from wireloom.compute.activations import gated, pool, sigmoid, silu
 from wireloom.compute.convolution import (
     convolution,
     convolution_features,
+    convolution_norm,
     convolution_outer,
 )
 from wireloom.compute.losses import cross_entropy
@@ -19,6 +20,7 @@ __all__ = [
     "Window",
     "convolution",
     "convolution_features",
+    "convolution_norm",
     "convolution_outer",
     "cross_entropy",
     "gated",

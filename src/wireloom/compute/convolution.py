@@ -8,12 +8,20 @@ channels, height, width], of the same memory.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor
 
 from wireloom.base import InvalidValue
+from wireloom.compute import convolution_cpu, gpu
 from wireloom.compute import convolution_operators as operators
+from wireloom.compute.normalisation import norm
+from wireloom.compute.normalisation_cpu import CODES
 from wireloom.compute.ops import operate, outer, product
 from wireloom.compute.pattern import Pattern
+from wireloom.compute.plan import plan
+from wireloom.compute.registry import autocasting, plain
 from wireloom.compute.window import Pair, Window
 
 
@@ -85,6 +93,65 @@ def convolution_features(pattern: Pattern, window: Window, weight: Tensor, x: Te
         [rows, images, output height, output width].
     """
     return _convolution(pattern, window, weight, x, _check(pattern, window, x, weight, 0))
+
+
+def convolution_norm(
+    pattern: Pattern,
+    window: Window,
+    weight: Tensor,
+    x: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    running_mean: Tensor,
+    running_variance: Tensor,
+    *,
+    activation: str = "relu",
+    residual: Tensor | None = None,
+    epsilon: float = 1e-5,
+) -> Tensor:
+    """`norm`, by the running values, of `convolution_features`: the same bits.
+
+    Without gradients, natively, in one pass: the map is finished part by part while the cache holds
+    it. Arguments and refusals are those of the two.
+    """
+    operands = weight, x, scale, shift, running_mean, running_variance, residual
+    size = _check(pattern, window, x, weight, 0)
+    shape = (pattern.shape[0], x.shape[1], *size)
+    if (
+        not window.pointwise
+        and activation in CODES
+        and weight.shape == (pattern.weights * window.taps,)
+        and all(v.shape == shape[:1] and v.is_contiguous() for v in operands[2:6])
+        and (residual is None or residual.shape == shape)
+        and _native_now(operands)
+    ):
+        words = plan(pattern).words
+        return convolution_cpu.convolution_norm(
+            words, weight, x, window.numbers, operands[2:6], residual, activation, epsilon
+        )
+    return norm(
+        _convolution(pattern, window, weight, x, size),
+        scale,
+        shift,
+        running_mean,
+        running_variance,
+        training=False,
+        activation=activation,
+        residual=residual,
+        epsilon=epsilon,
+    )
+
+
+def _native_now(operands: Sequence[Tensor | None]) -> bool:
+    """Whether the native kernels may be called on these past torch, without gradients."""
+    tensors = [t for t in operands if t is not None]
+    return (
+        not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
+        and plain(*tensors)
+        and convolution_cpu.serves(*tensors)
+        and not (torch._C._are_functorch_transforms_active() or gpu.interpreted)
+        and not autocasting(tensors[0].device)
+    )
 
 
 def _convolution(pattern: Pattern, window: Window, weight: Tensor, x: Tensor, size: Pair) -> Tensor:

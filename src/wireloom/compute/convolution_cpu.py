@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from wireloom.compute.normalisation_cpu import CODES
 from wireloom.compute.window import Window
 from wireloom.native import _native
 
@@ -78,6 +79,48 @@ def _convolution(
         torch.get_num_threads(),
     )
     return result
+
+
+def convolution_norm(
+    plan: Tensor,
+    weight: Tensor,
+    x: Tensor,
+    window: Sequence[int],
+    vectors: Sequence[Tensor],
+    residual: Tensor | None,
+    activation: str,
+    epsilon: float,
+) -> Tensor:
+    """The convolution, then `norm` by running values; ``vectors``: scale, shift, mean, variance."""
+    rows, (columns, images, height, width) = len(vectors[0]), x.shape
+    y = torch.empty(rows, images, *Window.read(window).output(height, width))
+    assert serves(weight, x, *vectors)
+    assert all(v.shape == (rows,) and v.is_contiguous() for v in vectors)
+    weight, x = weight.contiguous(), x.contiguous()
+    if residual is not None:
+        assert serves(residual)
+        assert residual.shape == y.shape
+        residual = residual.contiguous()
+    _native.convolution_norm(
+        plan.data_ptr(),
+        plan.numel(),
+        weight.data_ptr(),
+        x.data_ptr(),
+        y.data_ptr(),
+        rows,
+        columns,
+        len(weight) // (window[0] * window[1]),
+        window,
+        images,
+        height,
+        width,
+        *(v.data_ptr() for v in vectors),
+        0 if residual is None else residual.data_ptr(),
+        epsilon,
+        CODES[activation],
+        torch.get_num_threads(),
+    )
+    return y
 
 
 def outer(

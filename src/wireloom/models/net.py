@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from wireloom.base import InvalidValue
-from wireloom.compute import Pattern, Window, gated, largest, pool, sigmoid, silu
+from wireloom.compute import Pattern, Window, convolution_norm, gated, largest, pool, sigmoid, silu
 from wireloom.models.costs import Cost
 from wireloom.models.member import Member
 from wireloom.models.parts import (
@@ -202,9 +202,24 @@ class Unit(nn.Module):
 
     def features(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """[columns, ...] to [rows, ...]; ``residual`` is added before the activation."""
+        conv, norm = self.conv, self.norm
+        if conv is not None and conv.bias is None and norm is not None and not norm.training:
+            return convolution_norm(
+                conv.pattern,
+                conv.window,
+                conv.weight,
+                x,
+                norm.scale,
+                norm.shift,
+                norm.running_mean,
+                norm.running_variance,
+                activation=norm.activation,
+                residual=residual,
+                epsilon=norm.epsilon,
+            )
         y = self.core.features(x)
-        if self.norm is not None:
-            return self.norm.features(y, residual)
+        if norm is not None:
+            return norm.features(y, residual)
         return y if self.activation == "none" else ACTIVATIONS[self.activation](y)
 
 

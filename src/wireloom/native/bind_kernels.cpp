@@ -147,7 +147,19 @@ void bind_kernels(nb::module_& m) {
                             int64_t images, int64_t height, int64_t width, int threads) {
         const PlanLists plan = plan_at(words, length, rows, columns, size);
         const ConvolutionArgs args{plan, back, at<float>(weights), at<float>(x), at<float>(y),
-                                   maps_of(window, images, height, width)};
+                                   maps_of(window, images, height, width), nullptr};
+        nb::gil_scoped_release release;
+        body().convolutions.convolution(args, threads);
+    });
+    m.def("convolution_norm", [](Address words, int64_t length, Address weights, Address x, Address y, int64_t rows,
+                                 int64_t columns, int64_t size, const std::vector<int64_t>& window, int64_t images,
+                                 int64_t height, int64_t width, Address scale, Address shift, Address mean,
+                                 Address variance, Address residual, float epsilon, int activation, int threads) {
+        const PlanLists plan = plan_at(words, length, rows, columns, size);
+        const Finish finish{at<float>(scale), at<float>(shift), at<float>(mean), at<float>(variance),
+                            at<float>(residual), epsilon, activation};
+        const ConvolutionArgs args{plan, false, at<float>(weights), at<float>(x), at<float>(y),
+                                   maps_of(window, images, height, width), &finish};
         nb::gil_scoped_release release;
         body().convolutions.convolution(args, threads);
     });

@@ -14,6 +14,9 @@
 
 namespace wireloom {
 namespace WIRELOOM_BODY {
+
+void finish(const Finish& f, int64_t feature, int64_t at, int64_t count, float* y);  // in normalisation.cpp
+
 namespace {
 
 // Floats on a cache line's boundary, kept by each thread from call to call.
@@ -177,6 +180,15 @@ struct Share {
     int64_t image, top;
 };
 
+// What follows the convolution, of rows top .. top + rows of a channel's images.
+inline void finish_rows(const ConvolutionArgs& a, int64_t channel, int64_t image, int64_t images, int64_t top,
+                        int64_t rows) {
+    if (!a.finish) return;
+    const int64_t width = a.maps.out_width, plane = a.maps.out_height * width;
+    for (int64_t n = image; n < image + images; ++n)
+        finish(*a.finish, channel, (channel * a.maps.images + n) * plane + top * width, rows * width, a.y);
+}
+
 void run_share(const Work& work, const Sweep& s, const Share& share, Store& cells_store, Store& outputs_store,
                std::vector<int32_t>& inputs) {
     const ConvolutionArgs& a = work.args;
@@ -216,9 +228,11 @@ void run_share(const Work& work, const Sweep& s, const Share& share, Store& cell
                                         row_floats);
                 }
             }
-            for (int64_t r = 0; r < count; ++r)
+            for (int64_t r = 0; r < count; ++r) {
                 place(s, outputs + r * row_floats, top, rows_here, out_width,
                       a.y + ((first + row + r) * m.images + share.image) * out_plane, out_plane);
+                finish_rows(a, first + row + r, share.image, s.images, top, rows_here);
+            }
         }
     }
 }
@@ -250,7 +264,11 @@ void run_patches(const Work& work, const Patches& p, const Share& share, const f
                 for (int64_t r = 0; r < count; ++r) p.fetch(lanes[r], i, out_width);
                 patch_row(p, group, count, cells + i * group.pitch, outputs + i * p.width * kLanes);
             }
-            for (int64_t r = 0; r < count; ++r) p.place(outputs + r * p.outputs(), lanes[r], out_width);
+            for (int64_t r = 0; r < count; ++r) {
+                p.place(outputs + r * p.outputs(), lanes[r], out_width);
+                finish_rows(a, first + row + r, share.image, p.images, share.top,
+                            std::min(p.band(), p.rows.outputs - share.top));
+            }
         }
     }
 }
@@ -392,6 +410,12 @@ void convolution(const ConvolutionArgs& a, int threads) {
                 std::memset(a.y + side.top[g] * floats, 0, side.rows(g) * floats * sizeof(float));
     }
     if (apart) convolve_alone(a, side, threads);
+    if (a.finish && (apart || none)) {
+#pragma omp parallel for schedule(static) num_threads(threads)
+        for (int64_t g = 0; g < side.groups; ++g)
+            for (int64_t row = side.top[g]; (none || alone(side, g)) && row < side.top[g + 1]; ++row)
+                finish_rows(a, row, 0, m.images, 0, m.out_height);
+    }
     if (none) return;
     Sweep sweep{};
     sweep.row_taps = m.across.size;

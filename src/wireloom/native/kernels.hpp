@@ -51,6 +51,15 @@ struct Maps {
     int64_t taps() const { return down.size * across.size; }
 };
 
+// What follows a convolution in inference: batch normalisation by running values, the sum with a
+// residual, and an activation.
+struct Finish {
+    const float *scale, *shift, *mean, *variance;  // [rows]
+    const float* residual;  // of y's shape, or null
+    float epsilon;
+    int activation;
+};
+
 // y[o] = sum over k of w[o, k] * x[k], a convolution of maps, over the entries that exist, each
 // with its taps.
 struct ConvolutionArgs {
@@ -60,6 +69,7 @@ struct ConvolutionArgs {
     const float* x;        // [columns, images, height, width]; going back, y's maps
     float* y;              // [rows, images, out_height, out_width]; going back, x's maps
     Maps maps;
+    const Finish* finish;  // or null
 };
 
 // gradient[o, k, tap] = sum over images and pixels of dy[o] and of x[k] under the tap.

@@ -117,6 +117,16 @@ inline Vec activated(Vec z) {
     return z;
 }
 
+// activation((x - centre) * factor + offset + residual) of `count` samples of one feature.
+template <int Act, bool Residual>
+void normalise(const float* x, const float* residual, float* y, int64_t count, Vec centre, Vec factor, Vec offset) {
+    each_vector(0, count, [&](int64_t b, int, auto live) {
+        Vec z = (load_part(x + b, live) - centre) * factor + offset;
+        if constexpr (Residual) z += load_part(residual + b, live);
+        store_part(y + b, activated<Act>(z), live);
+    });
+}
+
 template <int Act, bool Residual>
 void norm(const NormArgs& a, int threads) {
     const int64_t most = group_size(a.count);
@@ -142,13 +152,8 @@ void norm(const NormArgs& a, int threads) {
         for (int64_t i = 0; i < group; ++i) {
             const float* x = a.x + (feature + i) * a.count;
             const float* residual = Residual ? a.residual + (feature + i) * a.count : nullptr;
-            float* y = a.y + (feature + i) * a.count;
-            const Vec centre = spread(pivot[i]), factor = spread(factors[i]), offset = spread(offsets[i]);
-            each_vector(0, a.count, [&](int64_t b, int, auto live) {
-                Vec z = (load_part(x + b, live) - centre) * factor + offset;
-                if constexpr (Residual) z += load_part(residual + b, live);
-                store_part(y + b, activated<Act>(z), live);
-            });
+            normalise<Act, Residual>(x, residual, a.y + (feature + i) * a.count, a.count, spread(pivot[i]),
+                                     spread(factors[i]), spread(offsets[i]));
         }
     }
 }
@@ -252,6 +257,16 @@ void any_norm_backward(const NormBackwardArgs& a, int threads) {
 }
 
 }  // namespace
+
+// Of the samples at .. at + count of a feature's y; the bits are those of `norm`.
+void finish(const Finish& f, int64_t feature, int64_t at, int64_t count, float* y) {
+    const Vec rstd = spread(1.0f) / root(spread(f.variance[feature]) + spread(f.epsilon));
+    const Vec factor = spread(f.scale[feature]) * rstd, offset = spread(f.shift[feature]) - Vec{} * factor;
+    choose(f.activation, f.residual, [&](auto act, auto residual) {
+        normalise<act(), residual()>(y + at, residual() ? f.residual + at : nullptr, y + at, count,
+                                     spread(f.mean[feature]), factor, offset);
+    });
+}
 
 extern const Normalisation normalisation;
 const Normalisation normalisation = {any_norm, any_norm_backward};
