@@ -19,7 +19,10 @@ from pathlib import Path
 import pytest
 
 from wireloom.base import InvalidValue, WireloomError
-from wireloom.store import Results, Run
+from wireloom.store import Results, Run, without_password
+from wireloom.study import Local, Plan, Study
+from wireloom.training import Recipe
+from wireloom.wiring import complete, ring
 
 DIALECTS = ["sqlite", "postgresql"]
 BATCH = 300
@@ -312,3 +315,44 @@ def test_database_lost_on_the_way_is_an_error_in_one_sentence(tmp_path: Path) ->
     with pytest.raises(WireloomError, match=r"the store .* failed: no such table"):
         results.add(batch("second"))
     results.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "plain"),
+    [
+        ("postgresql+psycopg://me:pa:ss@wd@host/name", "postgresql+psycopg://me@host/name"),
+        ("postgresql+psycopg://me@host/name?password=x&port=5", "postgresql+psycopg://me@host/name?port=5"),
+        ("postgresql+psycopg://host/name?port=5&password=x", "postgresql+psycopg://host/name?port=5"),
+        ("sqlite:////tmp/a.sqlite", "sqlite:////tmp/a.sqlite"),
+    ],
+)  # fmt: skip
+def test_a_url_without_its_password(url: str, plain: str) -> None:
+    assert without_password(url) == plain
+
+
+def test_a_study_keeps_no_password(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = server.database()
+    store = plain.replace("://postgres@", "://postgres:geheim@")
+    assert "geheim" in store
+    wirings = {-1: complete(nodes=8), 0: ring(nodes=8)}
+    recipe = Recipe(epochs=1, batch=50)
+    plan = Plan(data="digits", wirings=wirings, seeds=(1, 2), width=8, stem=8, recipe=recipe,
+                limit=100, test_limit=50, chunk=2)  # fmt: skip
+    study = Study.create(tmp_path / "study", plan, store=store)
+    assert study.run(Local(workers=2, threads=1)).left == ()
+    study.close()
+    for file in (tmp_path / "study").rglob("*"):
+        if file.is_file():
+            assert b"geheim" not in file.read_bytes()
+    opened = Study.open(tmp_path / "study")
+    assert opened.store == plain
+    opened.close()
+    again = Study.create(tmp_path / "study", plan, store=store)
+    assert (again.store, again.status().done) == (store, 4)
+    again.close()
+    monkeypatch.setenv("WIRELOOM_STORE", store)
+    told = Study.open(tmp_path / "study")
+    assert told.store == store
+    told.close()

@@ -66,7 +66,7 @@ class Results:
         from sqlalchemy.event import listen
         from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-        self.study, self._shown = study, _shown(url)
+        self.study, self._shown = study, without_password(url)
         try:
             parsed = sql.make_url(url)
         except (ArgumentError, ValueError):
@@ -174,13 +174,14 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     connection.execute("PRAGMA synchronous=FULL")
 
 
-def _shown(url: str) -> str:
-    """The URL without its password."""
+def without_password(url: str) -> str:
+    """A database URL without its password, as files and messages may hold it."""
     head, at, tail = url.rpartition("@")
     if at:
         scheme, mark, user = head.partition("://") if "://" in head else ("", "", head)
         url = f"{scheme}{mark}{user.split(':')[0]}@{tail}"
-    return re.sub(r"(password=)[^&]*", r"\1***", url)
+    url = re.sub(r"(?<=[?&])password=[^&]*&?", "", url)
+    return url.rstrip("?&")
 
 
 def _reason(error: Exception) -> str:

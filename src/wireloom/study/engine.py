@@ -25,6 +25,8 @@ from wireloom.training.machine import usable_device
 if TYPE_CHECKING:
     from wireloom.study.study import Study
 
+STORE = "WIRELOOM_STORE"  # environment variable with a database's URL, password and all
+
 
 @dataclass(frozen=True)
 class Event:
@@ -126,7 +128,7 @@ class _Worker:
             stderr=self._errors,
             text=True,
             process_group=0,  # an interrupt at the keyboard is the parent's to handle
-            env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+            env=os.environ | {"OMP_NUM_THREADS": str(threads), STORE: study.store},
         )
         threading.Thread(target=self._listen, args=(messages,), daemon=True).start()
 

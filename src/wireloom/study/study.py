@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Literal
 from wireloom.base import InvalidValue, write_whole
 from wireloom.data import Dataset, load
 from wireloom.models import Population
-from wireloom.store import Results
+from wireloom.store import Results, without_password
 from wireloom.store import Run as Row
-from wireloom.study.engine import Engine, Event, Local
+from wireloom.study.engine import STORE, Engine, Event, Local
 from wireloom.study.plan import BASELINE, Plan, Run, differences
 from wireloom.training import Result, fit
 from wireloom.wiring import measure
@@ -86,7 +86,9 @@ class Study:
             folder: made if absent.
             plan: what to train.
             dataset: data of your own instead of ``plan.data``, which then only names it.
-            store: database URL; by default SQLite inside the folder.
+            store: database URL; by default SQLite inside the folder. Its password is not written to
+                the folder: later it must stand in the environment variable WIRELOOM_STORE, as the
+                whole URL, or where PostgreSQL itself looks for it (PGPASSWORD, ~/.pgpass).
 
         Raises:
             InvalidValue: if the folder holds a study with other settings or data, or other files.
@@ -100,13 +102,16 @@ class Study:
             different = list(differences(there.plan.settings(), plan.settings()))
             if there.data_digest != found:
                 different.append(f"contents of data '{plan.data}'")
-            if there.store != store:
+            if without_password(there.store) != without_password(store):
                 different.append("store")
             if different:
                 raise InvalidValue(
                     f"{path} holds a study made with other settings ({'; '.join(different)}); "
                     "name another folder, or repeat the settings to go on with it"
                 )
+            if store and there.store != store:  # this one has the password
+                there.close()
+                there = cls(path, there.plan, store, found, dataset)
             there._dataset = data
             return there
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -119,7 +124,7 @@ class Study:
                 "format": FORMAT,
                 "version": VERSION,
                 "plan": plan.settings(),
-                "store": store,
+                "store": without_password(store),
                 "data_digest": found,
                 "own_data": dataset is not None,
             }
@@ -153,7 +158,11 @@ class Study:
             )
         try:
             plan = Plan.from_settings(content["plan"])
-            study = cls(path, plan, content["store"], content["data_digest"], dataset)
+            store = content["store"]
+            told = os.environ.get(STORE, "")
+            if store and without_password(told) == store:
+                store = told
+            study = cls(path, plan, store, content["data_digest"], dataset)
             study.own_data = content["own_data"]
         except (KeyError, TypeError, AttributeError) as error:
             raise InvalidValue(f"{file} is damaged: {error!r}") from None
