@@ -183,7 +183,7 @@ def train(
             raise InvalidValue(
                 "`--dense` has no wiring; leave out the file or the options that draw one"
             )
-        samples = _samples(data, size, resize, readers, limit)
+        samples = _samples(data, size, resize, readers, limit, here)
         ((name, wiring),) = [("dense", None)] if dense else wirings.named(files, options)
         build = Build(
             model=model,
@@ -250,9 +250,15 @@ def train(
 
 
 def _samples(
-    data: str, size: int | None, resize: int | None, readers: int | None, limit: int | None
+    data: str,
+    size: int | None,
+    resize: int | None,
+    readers: int | None,
+    limit: int | None,
+    processes: int,
 ) -> Samples:
-    from wireloom.base import InvalidValue
+    """The data that the options name; ``processes`` of this machine share its cores to read."""
+    from wireloom.base import InvalidValue, cores
     from wireloom.data import from_folder, load, stream_folder
 
     source, _, path = data.partition(":")
@@ -265,7 +271,13 @@ def _samples(
             names = " and ".join(f"{s}:PATH" for s in sources)
             raise InvalidValue(f"`--{name}` is an option of {names} alone; got {data}")
     if source == "stream":
-        return stream_folder(path, size or 224, resize=resize, workers=readers or 0, limit=limit)
+        return stream_folder(
+            path,
+            size or 224,
+            resize=resize,
+            workers=readers or max(1, cores() // processes),
+            limit=limit,
+        )
     return load(data, limit=limit) if size is None else from_folder(path, size, limit=limit)
 
 
