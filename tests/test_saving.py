@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 import torch
@@ -93,12 +94,18 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert path.read_bytes() == before
 
 
-@settings(deadline=None, max_examples=100)
-@given(data=st.data())
-def test_a_damaged_file_is_one_sentence(data, tmp_path_factory):
-    path = tmp_path_factory.mktemp("damaged") / "net.safetensors"
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory) -> Path:
+    """A file that is sound; the order of its header differs from one `save` to the next."""
+    path = tmp_path_factory.mktemp("sound") / "net.safetensors"
     save(build("mlp", FLEX, **SMALL), path)
-    whole = bytearray(path.read_bytes())
+    return path
+
+
+@settings(deadline=None, max_examples=200)
+@given(data=st.data())
+def test_a_damaged_file_is_one_sentence(data, sound):
+    path, whole = sound.with_name("damaged.safetensors"), bytearray(sound.read_bytes())
     if data.draw(st.booleans()):
         del whole[data.draw(st.integers(0, len(whole) - 1)) :]
     else:
@@ -115,27 +122,21 @@ def test_a_damaged_file_is_one_sentence(data, tmp_path_factory):
         assert net.members == build("mlp", FLEX, **SMALL).members
 
 
-def test_a_bit_of_a_tensor_is_missed(tmp_path):
-    path = tmp_path / "net.safetensors"
-    save(build("mlp", FLEX, **SMALL), path)
-    whole = bytearray(path.read_bytes())
+@pytest.mark.parametrize("digest", [b'"digest"', b'"digesu"'], ids=["known", "nameless"])
+def test_a_bit_of_a_tensor_is_missed(digest, sound):
+    path, whole = sound.with_name("damaged.safetensors"), bytearray(sound.read_bytes())
     whole[-3] ^= 4
-    path.write_bytes(whole)
+    path.write_bytes(whole.replace(b'"digest"', digest, 1))
     assert refusal(load, path).endswith(
         "is damaged or no network: its contents do not fit its digest"
     )
 
 
-def test_the_header_has_versions_and_a_file_without_digest_is_read(tmp_path):
-    path, net = tmp_path / "net.safetensors", build("mlp", FLEX, **SMALL)
-    save(net, path)
-    with safe_open(path, framework="pt") as file:
+def test_the_header_has_versions(sound):
+    with safe_open(sound, framework="pt") as file:
         metadata = file.metadata()
     assert metadata["wireloom"] == version("wireloom")
     assert metadata["torch"] == torch.__version__
-    old = {name: metadata[name] for name in ("format", "version", "networks")}
-    path.write_bytes(to_bytes(net.state_dict(), metadata=old))
-    assert same(load(path), net)
 
 
 def test_another_dtype_on_the_way_in(tmp_path):

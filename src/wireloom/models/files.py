@@ -108,8 +108,7 @@ def load(
         members = [_member(entry, wirings) for entry in header["members"]]
         population, training = header["kind"] == "population", bool(header["training"])
         net = _filled(members, tensors, torch.device(device), path)
-        # Files of before the first release have no digest.
-        if metadata.get("digest", wanted := _digest(metadata["networks"], tensors)) != wanted:
+        if metadata.get("digest") != _digest(metadata["networks"], tensors):
             raise ValueError("its contents do not fit its digest")
     except OSError as error:
         raise InvalidValue(f"{path} cannot be read: {error.strerror or error}") from None
