@@ -136,7 +136,7 @@ def consistent(
     for study in studies.values():
         study.close()
     if failed:
-        print(f"{failed} populations failed; the same command tries them again")
+        print(f"populations failed: {failed}; the same command tries again")
     return 1 if failed else 0
 
 

@@ -202,7 +202,7 @@ def explore(
     print(f"\nThe page: {page}\nThe table: {_table(study)}")
     study.close()
     if status.left:
-        print(f"{len(status.left)} populations failed; the same command tries them again")
+        print(f"populations failed: {len(status.left)}; the same command tries again")
         return 1
     return 0
 

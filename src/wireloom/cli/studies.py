@@ -47,7 +47,7 @@ def status(*, study: str) -> int:
     if found.left:
         waiting = sum(opened._checkpoint(i).exists() for i in found.left)
         print(
-            f"{len(found.left)} of {found.chunks} populations left, {waiting} of them begun; "
+            f"populations left: {len(found.left)} of {found.chunks}, {waiting} of them begun; "
             "the command that made the study goes on"
         )
     else:
