@@ -26,9 +26,9 @@ from wireloom.compute import (
     outer,
     product,
     reference,
-    registry,
 )
 from wireloom.compute.convolution import convolution
+from wireloom.compute.dispatch import call
 from wireloom.compute.plan import pattern_of, plan, words_on
 from wireloom.compute.window import Window
 from wireloom.native import _native
@@ -63,7 +63,7 @@ def interpreter():
 
 def transposed(pattern: Pattern, weight: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     words = words_on(pattern, y.device)
-    return registry.call(operators.transposed_product, weight, y, words, pattern.shape[1])
+    return call(operators.transposed_product, weight, y, words, pattern.shape[1])
 
 
 def operands(pattern: Pattern, batch: int, dtype: torch.dtype, seed: int = 0):
@@ -442,7 +442,7 @@ def test_gradients_find_the_tiles_that_were_made_for_the_product(monkeypatch):
 def test_what_does_not_fit_the_plan_is_refused():
     weight, x, y = operands(RAGGED, 4, torch.float32)
     words = words_on(RAGGED, x.device)
-    for call in (
+    for job in (
         lambda: gpu.product(words, weight, x, 25),
         lambda: gpu.product(words, weight[1:], x, 26),
         lambda: gpu.product(words, weight, x[1:], 26),
@@ -453,7 +453,7 @@ def test_what_does_not_fit_the_plan_is_refused():
         lambda: gpu.outer(words[1:], y, x, len(weight)),
     ):
         with pytest.raises(InvalidValue):
-            call()
+            job()
 
 
 def test_only_what_the_kernels_can_take_is_served(monkeypatch):

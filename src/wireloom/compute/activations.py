@@ -15,7 +15,7 @@ from torch.autograd import Function
 
 from wireloom.base import InvalidValue
 from wireloom.compute import cpu, defining
-from wireloom.compute.registry import autocasting, below, widened
+from wireloom.compute.dispatch import autocasting, below, call, widened
 
 
 class _Sigmoid(Function):
@@ -43,7 +43,7 @@ def _shape_of_sigmoid(x: Tensor) -> Tensor:
     return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
-_sigmoid, _call_sigmoid = defining.define(
+_sigmoid = defining.define(
     "sigmoid(Tensor x) -> Tensor",
     on_cpu=_sigmoid_on_cpu,
     anywhere=_sigmoid_anywhere,
@@ -57,7 +57,7 @@ def sigmoid(x: Tensor) -> Tensor:
 
     The native exp is within one unit in the last place, this within three; NaN stays NaN.
     """
-    return _call_sigmoid(x)
+    return call(_sigmoid, x)
 
 
 def silu(x: Tensor) -> Tensor:
@@ -112,7 +112,7 @@ def _shape_of_sums(x: Tensor, y: Tensor | None) -> Tensor:
     return x.new_empty(x.shape[:2])
 
 
-_pixel_sums, _call_sums = defining.define(
+_pixel_sums = defining.define(
     "pixel_sums(Tensor x, Tensor? y) -> Tensor",
     on_cpu=_sums_on_cpu,
     anywhere=_sums_anywhere,
@@ -129,7 +129,7 @@ def pool(x: Tensor) -> Tensor:
     """
     if x.dim() == 4 and x.shape[2] * x.shape[3] == 0:
         raise InvalidValue(f"`x` of pool must have at least one pixel; got {list(x.shape)}")
-    mean = _call_sums(widened(x), None) / (x.shape[2] * x.shape[3])
+    mean = call(_pixel_sums, widened(x), None) / (x.shape[2] * x.shape[3])
     return mean if autocasting(x.device) else mean.to(x.dtype)
 
 
@@ -144,7 +144,7 @@ class _Gated(Function):
         x, gate = ctx.saved_tensors
         wanted = ctx.needs_input_grad
         dx = gated(dy, gate) if wanted[0] else None
-        return dx, _call_sums(dy, x) if wanted[1] else None
+        return dx, call(_pixel_sums, dy, x) if wanted[1] else None
 
 
 def gated(x: Tensor, gate: Tensor) -> Tensor:

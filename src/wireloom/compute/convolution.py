@@ -16,12 +16,12 @@ from torch import Tensor
 from wireloom.base import InvalidValue
 from wireloom.compute import convolution_cpu, gpu
 from wireloom.compute import convolution_operators as operators
+from wireloom.compute.dispatch import autocasting, plain
 from wireloom.compute.normalisation import norm
 from wireloom.compute.normalisation_cpu import CODES
 from wireloom.compute.ops import operate, outer, product
 from wireloom.compute.pattern import Pattern
 from wireloom.compute.plan import plan
-from wireloom.compute.registry import autocasting, plain
 from wireloom.compute.window import Pair, Window
 
 

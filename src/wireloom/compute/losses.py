@@ -10,7 +10,7 @@ from torch.autograd import Function
 
 from wireloom.base import InvalidValue
 from wireloom.compute import cpu, defining
-from wireloom.compute.registry import below
+from wireloom.compute.dispatch import below, call
 
 WHAT = "a cross-entropy"
 Three = tuple[Tensor, Tensor, Tensor]
@@ -113,7 +113,7 @@ class _CrossEntropy(Function):
         return slope * dlosses[:, None, None], None, None, None
 
 
-_operator, _call = defining.define(
+_operator = defining.define(
     "cross_entropy(Tensor logits, Tensor labels, float smoothing, bool sloped) "
     "-> (Tensor, Tensor, Tensor)",
     on_cpu=_on_cpu,
@@ -142,5 +142,5 @@ def cross_entropy(
         InvalidValue: for a wrong shape, a label that is no class (on other devices than the CPU
             torch refuses it, if it does), or a smoothing out of range.
     """
-    losses, wrong, _ = _call(logits, labels, float(smoothing), False)
+    losses, wrong, _ = call(_operator, logits, labels, float(smoothing), False)
     return losses, wrong

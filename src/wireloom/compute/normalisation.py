@@ -16,7 +16,7 @@ from torch.autograd import Function
 from wireloom.base import InvalidValue, nearest
 from wireloom.compute import cpu, defining, normalisation_cpu
 from wireloom.compute import normalisation_reference as reference
-from wireloom.compute.registry import HALVES, below, widened
+from wireloom.compute.dispatch import HALVES, below, call, widened
 
 ACTIVATIONS = ("none", "relu", "silu")
 WHAT = "a normalisation"
@@ -205,7 +205,7 @@ class _Norm(Function):
     def backward(ctx: Any, dy: Tensor | None, _: Any) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         if dy is None:
             return (None,) * 10
-        dx, dscale, dshift, dresidual = _differentiated(dy, *ctx.saved_tensors, *ctx.how)
+        dx, dscale, dshift, dresidual = call(_norm_backward, dy, *ctx.saved_tensors, *ctx.how)
         if not ctx.gated:
             dresidual = dy if ctx.added else None
         return dx, dscale, dshift, dresidual, *(None,) * 6
@@ -251,7 +251,7 @@ class _NormSlope(Function):
         return tuple(grads)
 
 
-_norm, _call = defining.define(
+_norm = defining.define(
     "norm(Tensor x, Tensor scale, Tensor shift, Tensor? residual, Tensor(a!) running_mean, "
     "Tensor(b!) running_variance, bool training, str activation, float momentum, float epsilon) "
     "-> (Tensor, Tensor)",
@@ -261,7 +261,7 @@ _norm, _call = defining.define(
     gradient=_Norm,
     kept=(4, 5),
 )
-_norm_backward, _differentiated = defining.define(
+_norm_backward = defining.define(
     "norm_backward(Tensor dy, Tensor x, Tensor? gate, Tensor scale, Tensor shift, "
     "Tensor statistics, bool training, str activation, float epsilon) "
     "-> (Tensor, Tensor, Tensor, Tensor)",
@@ -310,7 +310,8 @@ def norm(
     Cost: x is read twice and y written once, of features of up to 4096 samples from the cache;
     x is what is kept for the gradient, with a residual also y (ReLU) or the residual (SiLU).
     """
-    return _call(
+    return call(
+        _norm,
         x,
         scale,
         shift,

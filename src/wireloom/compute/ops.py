@@ -12,7 +12,8 @@ from typing import Any
 from torch import Tensor
 
 from wireloom.base import InvalidValue
-from wireloom.compute import operators, registry
+from wireloom.compute import operators
+from wireloom.compute.dispatch import call
 from wireloom.compute.pattern import Pattern
 from wireloom.compute.plan import plan, words_on
 
@@ -34,13 +35,10 @@ def _check(of: Pattern, name: str, tensor: Tensor, *shape: int | str) -> None:
 def operate(
     operator: Any, one: Tensor, other: Tensor, pattern: Pattern, size: int, *rest: Any
 ) -> Tensor:
-    """An operator of the registry on a pattern, in the dtype that autocast asks for."""
+    """An operator of the registry on a pattern."""
     device = one.device
-    if registry.autocasting(device):
-        one, other = registry.lowered(one), registry.lowered(other)
-    registry.refuse_strangers(one, other)
     words = plan(pattern).words if device.type == "cpu" else words_on(pattern, device)
-    return registry.call(operator, one, other, words, size, *rest)
+    return call(operator, one, other, words, size, *rest)
 
 
 def product(pattern: Pattern, weight: Tensor, x: Tensor) -> Tensor:

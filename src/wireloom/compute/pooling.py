@@ -16,7 +16,7 @@ from torch.nn.functional import max_pool2d
 
 from wireloom.base import InvalidValue
 from wireloom.compute import cpu, defining
-from wireloom.compute.registry import HALVES, below
+from wireloom.compute.dispatch import HALVES, below, call
 from wireloom.compute.window import Pair, Window
 
 
@@ -112,7 +112,7 @@ class _Largest(Function):
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return _differentiated(dy, ctx.saved_tensors[0], ctx.numbers), None
+        return call(_largest_backward, dy, ctx.saved_tensors[0], ctx.numbers), None
 
 
 class _LargestSlope(Function):
@@ -128,14 +128,14 @@ class _LargestSlope(Function):
         return dx.flatten(2).gather(2, places.flatten(2)).view(places.shape), None, None
 
 
-_largest, _call = defining.define(
+_largest = defining.define(
     "largest(Tensor x, int[] window) -> Tensor",
     on_cpu=_on_cpu,
     anywhere=_anywhere,
     shapes=_shape,
     gradient=_Largest,
 )
-_largest_backward, _differentiated = defining.define(
+_largest_backward = defining.define(
     "largest_backward(Tensor dy, Tensor x, int[] window) -> Tensor",
     on_cpu=_backward_on_cpu,
     anywhere=_backward_anywhere,
@@ -163,4 +163,4 @@ def largest(x: Tensor, window: Window) -> Tensor:
     if x.dtype in HALVES:  # exact, but for the order of the gradient's sums, which stays torch's
         _fit(x, window)
         return max_pool2d(x, *_geometry(window))
-    return _call(x, window.numbers)
+    return call(_largest, x, window.numbers)

@@ -1,4 +1,4 @@
-"""How operators are registered with torch, and who computes them: the one place that chooses.
+"""The operators on patterns: who computes them, and how they are each other's gradients.
 
 Every operator takes two tensors, the tensor `plan(pattern).words`, so that compiled graphs hold
 tensors alone, the length of its result, and numbers that describe it:
@@ -17,21 +17,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.nn import Parameter
 
 from wireloom.base import InvalidValue
 from wireloom.compute import gpu
+from wireloom.compute.dispatch import HALVES, above, below, enter, lowered
 from wireloom.compute.plan import pattern_of, sound
 
 UNSOUND = "`plan` must be the words of a pattern's plan, unchanged"
-LIBRARY = torch.library.Library("wireloom", "DEF")
-HALVES = (torch.bfloat16, torch.float16)
 
 
 @dataclass(frozen=True)
@@ -108,8 +104,6 @@ def refuse_strangers(one: Tensor, other: Tensor) -> None:
 
 def register(product: Bodies, transposed: Bodies, outer: Bodies) -> tuple[Any, Any, Any]:
     """Register three operators that are each other's gradients; `torch.ops.wireloom` has them."""
-    names = [_define(bodies) for bodies in (product, transposed, outer)]
-    y_of, x_of, weight_of = names
 
     # [weight, x] -> y
     class Product(Function):
@@ -120,8 +114,8 @@ def register(product: Bodies, transposed: Bodies, outer: Bodies) -> tuple[Any, A
         @staticmethod
         def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
             (weight, x, plan), rest, wanted = ctx.saved_tensors, ctx.rest, ctx.needs_input_grad
-            dweight = _above(weight_of, dy, x, plan, weight.shape[0], *rest) if wanted[0] else None
-            dx = _above(x_of, weight, dy, plan, x.shape[0], *rest) if wanted[1] else None
+            dweight = above(weight_of, dy, x, plan, weight.shape[0], *rest) if wanted[0] else None
+            dx = above(x_of, weight, dy, plan, x.shape[0], *rest) if wanted[1] else None
             return dweight, dx, None, None, *(None for _ in rest)
 
     # [weight, y] -> x
@@ -133,8 +127,8 @@ def register(product: Bodies, transposed: Bodies, outer: Bodies) -> tuple[Any, A
         @staticmethod
         def backward(ctx: Any, dx: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
             (weight, y, plan), rest, wanted = ctx.saved_tensors, ctx.rest, ctx.needs_input_grad
-            dweight = _above(weight_of, y, dx, plan, weight.shape[0], *rest) if wanted[0] else None
-            dy = _above(y_of, weight, dx, plan, y.shape[0], *rest) if wanted[1] else None
+            dweight = above(weight_of, y, dx, plan, weight.shape[0], *rest) if wanted[0] else None
+            dy = above(y_of, weight, dx, plan, y.shape[0], *rest) if wanted[1] else None
             return dweight, dy, None, None, *(None for _ in rest)
 
     # [y, x] -> weight
@@ -146,28 +140,22 @@ def register(product: Bodies, transposed: Bodies, outer: Bodies) -> tuple[Any, A
         @staticmethod
         def backward(ctx: Any, dweight: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
             (y, x, plan), rest, wanted = ctx.saved_tensors, ctx.rest, ctx.needs_input_grad
-            dy = _above(y_of, dweight, x, plan, y.shape[0], *rest) if wanted[0] else None
-            dx = _above(x_of, dweight, y, plan, x.shape[0], *rest) if wanted[1] else None
+            dy = above(y_of, dweight, x, plan, y.shape[0], *rest) if wanted[0] else None
+            dx = above(x_of, dweight, y, plan, x.shape[0], *rest) if wanted[1] else None
             return dy, dx, None, None, *(None for _ in rest)
 
-    _FUNCTIONS.update(zip(names, (Product, Transposed, Outer), strict=True))
+    y_of, x_of, weight_of = (
+        enter(
+            bodies.schema,
+            on_cpu=bodies.on_cpu(),
+            anywhere=bodies.anywhere,
+            shapes=bodies.shape,
+            gradient=gradient,
+            cast=_cast,
+        )
+        for bodies, gradient in ((product, Product), (transposed, Transposed), (outer, Outer))
+    )
     return y_of, x_of, weight_of
-
-
-def _define(bodies: Bodies) -> Any:
-    name = LIBRARY.define(bodies.schema, tags=(torch.Tag.pt2_compliant_tag,))
-    operator = getattr(torch.ops.wireloom, name).default
-    ON_CPU[operator] = on_cpu = bodies.on_cpu()
-    LIBRARY.impl(operator, on_cpu, "CPU")
-    LIBRARY.impl(operator, bodies.anywhere, "CompositeExplicitAutograd")
-    LIBRARY.impl(operator, bodies.shape, "Meta")
-    LIBRARY.impl(operator, partial(_above, operator), "Autograd")
-    for device in ("CPU", "CUDA"):
-        LIBRARY.impl(operator, _in_its_dtype(operator, device), f"Autocast{device}")
-    return operator
-
-
-_FUNCTIONS: dict[Any, type[Function]] = {}
 
 
 def _begin(ctx: Any, operator: Any, given: tuple[Any, ...]) -> Tensor:
@@ -178,72 +166,5 @@ def _begin(ctx: Any, operator: Any, given: tuple[Any, ...]) -> Tensor:
     return below(operator, *given)
 
 
-ON_CPU: dict[Any, Callable[..., Any]] = {}
-_PLAIN = (Tensor, Parameter)
-
-
-def plain(*arguments: Any) -> bool:
-    """Whether nobody looks on, and all tensors among the arguments are plain ones on the CPU."""
-    if (
-        torch.compiler.is_compiling()
-        or torch._C._len_torch_dispatch_stack()
-        or torch.autograd.profiler._is_profiler_enabled
-    ):
-        return False
-    for a in arguments:  # `any` of a generator takes thrice as long
-        if isinstance(a, Tensor) and (type(a) not in _PLAIN or not a.is_cpu):
-            return False
-    return True
-
-
-def below(operator: Any, *arguments: Any) -> Any:
-    """An operator without its gradient; the first argument is a tensor.
-
-    Where nobody looks on and the tensors are plain ones on the CPU, its body is called as it is:
-    the dispatcher would find the same one, in as long as a small layer takes.
-    """
-    if plain(*arguments):
-        return ON_CPU[operator](*arguments)
-    with torch._C._AutoDispatchBelowAutograd():
-        return operator(*arguments)
-
-
-def _above(operator: Any, one: Tensor, other: Tensor, *rest: Any) -> Tensor:
-    """An operator with its gradient, where one is wanted."""
-    if torch.is_grad_enabled() and (one.requires_grad or other.requires_grad):
-        return _FUNCTIONS[operator].apply(one, other, *rest)  # pyright: ignore[reportReturnType]
-    return below(operator, one, other, *rest)
-
-
-def call(operator: Any, *given: Any) -> Tensor:
-    """An operator, past the dispatcher's first station where nobody looks at what is called."""
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
-        return operator(*given)
-    return _above(operator, *given)
-
-
-def _in_its_dtype(operator: Any, device: str) -> Callable[..., Tensor]:
-    keys = torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, f"Autocast{device}"))
-
-    def call(one: Tensor, other: Tensor, *rest: Any) -> Tensor:
-        with torch._C._ExcludeDispatchKeyGuard(keys):
-            return operator(lowered(one), lowered(other), *rest)
-
-    return call
-
-
-def autocasting(device: torch.device) -> bool:
-    """Whether autocast is on for a device; torch refuses the question for some."""
-    return device.type != "meta" and torch.is_autocast_enabled(device.type)
-
-
-def lowered(tensor: Tensor) -> Tensor:
-    """A tensor in the dtype of autocast, which leaves float64 as it is."""
-    if tensor.dtype == torch.float64:
-        return tensor
-    return tensor.to(torch.get_autocast_dtype(tensor.device.type))
-
-
-def widened(tensor: Tensor) -> Tensor:
-    """A tensor of fewer than 32 bits a number in float32; others as they are."""
-    return tensor.float() if tensor.dtype in HALVES else tensor
+def _cast(one: Tensor, other: Tensor, *rest: Any) -> tuple[Any, ...]:
+    return lowered(one), lowered(other), *rest
