@@ -275,13 +275,17 @@ def test_the_cost_of_a_population_is_the_sum_of_its_members():
 
 # Widths
 
+DENSE = -1  # the number of the dense baseline among the published wirings
+
 
 def test_all_published_mlp_widths_are_matched(shared_data):
     table = pd.read_csv(shared_data / "matched_widths.csv.gz")
-    table = table[(table.arch == "mlp_cifar10") & (table.graph_id >= 0)].set_index("graph_id")
+    table = table[table.arch == "mlp_cifar10"].set_index("graph_id")
     wirings = published_sample(64, 3942)
-    assert set(table.index) == set(wirings)
+    assert set(table.index) == {DENSE, *wirings}
     plan = Build()
+    assert plan.baseline.width == int(table.loc[DENSE].stage_widths)
+    assert plan.baseline.cost(None).macs == table.loc[DENSE].flops_macs
     for graph_id, wiring in wirings.items():
         row = table.loc[graph_id]
         shape = plan.shape(wiring)
@@ -395,13 +399,14 @@ def test_published_widths_and_costs_of_all_stages(model, shared_data):
     plan = Build(model, image=(3, 224, 224), classes=1000)
     assert plan.baseline.cost(None).macs == macs
     table = pd.read_csv(shared_data / "matched_widths.csv.gz")
-    table = table[(table.arch == name) & (table.graph_id >= 0)]
-    assert len(table) == count
-    wirings = published_sample(nodes, count)
+    table = table[table.arch == name]
+    wirings = {DENSE: None, **published_sample(nodes, count)}
+    assert sorted(table.graph_id) == sorted(wirings)
     for row in table.itertuples():
-        shape = plan.shape(wirings[row.graph_id])
+        wiring = wirings[row.graph_id]
+        shape = plan.baseline if wiring is None else plan.shape(wiring)
         assert " ".join(map(str, shape.widths)) == row.stage_widths
-        assert shape.cost(wirings[row.graph_id]).macs == row.flops_macs
+        assert shape.cost(wiring).macs == row.flops_macs
 
 
 def test_trimming_takes_whole_steps_from_the_later_stages_while_the_budget_holds():
